@@ -1,0 +1,513 @@
+"""Layer: weights made on the first call, a pure shape function and a configuration that round-trips."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import inspect
+import operator
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import constraints, initializers, ops, regularizers
+from ..core import config, symbolic
+from ..core.tensor import Parameter, Tensor
+from ..registry import Configurable
+
+Shape = tuple[int | None, ...]
+
+
+class CallContext:
+    """What the layers called inside a `call_context` share.
+
+    Attributes:
+        training: What a layer called without ``training`` takes.
+        penalties: Scalar Tensors, one for each output of a layer that has an activity regularizer.
+    """
+
+    __slots__ = ("penalties", "training")
+
+    def __init__(self, training: bool, penalties: list[Tensor]) -> None:
+        self.training = training
+        self.penalties = penalties
+
+
+_context: ContextVar[CallContext | None] = ContextVar("minikeras_call_context", default=None)
+
+
+@contextmanager
+def call_context(training: bool = False, penalties: list[Tensor] | None = None) -> Iterator[CallContext]:
+    """Call layers in training or inference mode and collect their activity penalties.
+
+    Args:
+        training: Whether layers such as Dropout behave as in training.
+        penalties: The list that penalties are appended to; a new one if None.
+
+    Example:
+        >>> with call_context(training=True) as context:
+        ...     y = layer(x)
+        >>> loss = loss + sum(context.penalties)
+    """
+    token = _context.set(CallContext(bool(training), [] if penalties is None else penalties))
+    try:
+        yield _context.get()  # type: ignore[misc]  # just set
+    finally:
+        _context.reset(token)
+
+
+def in_training() -> bool:
+    """Whether layers called here behave as in training: what the innermost `call_context` says, else False."""
+    context = _context.get()
+    return context is not None and context.training
+
+
+class InputSpec:
+    """What a layer expects of an input's shape. None leaves a property free.
+
+    Args:
+        dtype: Kept for Keras's signature; dtypes are converted, not checked.
+        shape: Expected shape, None where a dimension is free.
+        ndim: Expected number of axes.
+        max_ndim: Largest number of axes.
+        min_ndim: Smallest number of axes.
+        axes: Dict from axis to expected size.
+    """
+
+    def __init__(
+        self,
+        dtype: Any = None,
+        shape: Sequence[int | None] | None = None,
+        ndim: int | None = None,
+        max_ndim: int | None = None,
+        min_ndim: int | None = None,
+        axes: dict[int, int] | None = None,
+    ) -> None:
+        self.dtype = dtype
+        self.shape = None if shape is None else tuple(shape)
+        self.ndim = ndim if shape is None else len(shape)
+        self.max_ndim = max_ndim
+        self.min_ndim = min_ndim
+        self.axes = dict(axes or {})
+
+    def check(self, shape: Shape, owner: Any) -> None:
+        """Raise ValueError, naming ``owner``, if an input of this shape doesn't fit; None in it fits anything."""
+        ndim = len(shape)
+        for wrong, expected in (
+            (self.ndim is not None and ndim != self.ndim, f"{self.ndim}"),
+            (self.max_ndim is not None and ndim > self.max_ndim, f"at most {self.max_ndim}"),
+            (self.min_ndim is not None and ndim < self.min_ndim, f"at least {self.min_ndim}"),
+        ):
+            if wrong:
+                raise ValueError(
+                    f"{owner}: the input must have {expected} axes, the batch included, and has {ndim}. "
+                    f"Received: shape {shape}"
+                )
+        for axis, size in {**dict(enumerate(self.shape or ())), **self.axes}.items():
+            if size is not None and shape[axis] not in (size, None):
+                raise ValueError(
+                    f"{owner}: axis {axis} of the input must have size {size}, and has {shape[axis]}. "
+                    f"Received: shape {shape}"
+                )
+
+
+class Layer(Configurable):
+    """Base of all layers: a function of tensors with weights of its own.
+
+    A subclass makes its weights in `build` by `add_weight` and computes in `call`; both are all it needs.
+    Layers kept as attributes (also in lists) are part of it: their weights are its weights.
+
+    A layer that has weights computes in its ``dtype``: floating-point inputs of another one are cast to it, and
+    integers too where ``casts_integers`` says so. A layer without weights leaves the dtype of its input.
+
+    Args:
+        name: Name in a model, in summaries and messages; by default the class name in snake case and a number.
+        trainable: Whether training updates the weights.
+        dtype: Type of weights and computation; ``floatx`` at the time of construction if None.
+        input_shape: Shape of one sample, for the first layer of a model; None where a dimension is free.
+        batch_input_shape: The same with the batch dimension in front.
+        batch_size: Batch dimension to go with ``input_shape``.
+        input_dim: Short for ``input_shape=(input_dim,)``.
+        weights: Initial weights, as for `set_weights`.
+
+    Raises:
+        TypeError: For a keyword that the layer doesn't have.
+
+    Example:
+        >>> class Scale(Layer):
+        ...     def build(self, input_shape):
+        ...         self.factor = self.add_weight("factor", input_shape[-1:], initializer="ones")
+        ...         super().build(input_shape)
+        ...     def call(self, inputs):
+        ...         return inputs * self.factor
+    """
+
+    casts_integers: ClassVar[bool] = False
+    activity_regularizer: Callable[[Tensor], Tensor] | None = None
+    _takes_training: ClassVar[bool] = False
+    _config_excludes = ("input_shape", "batch_size", "input_dim", "weights")
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls._takes_training = "training" in inspect.signature(cls.call).parameters
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        input_shape: Sequence[int | None] | None = None,
+        batch_input_shape: Sequence[int | None] | None = None,
+        batch_size: int | None = None,
+        input_dim: int | None = None,
+        weights: Sequence[Any] | None = None,
+        **unknown: Any,
+    ) -> None:
+        if unknown:
+            raise TypeError(_unknown_keyword(type(self), next(iter(unknown))))
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"{type(self).__name__}: name must be a string. Received: name={name!r}")
+        self.name = name or unique_name(type(self).__name__)
+        self.trainable = trainable
+        self.dtype = np.dtype(dtype or config.floatx()).name
+        if input_dim is not None:
+            input_shape = (as_size(input_dim, self, "input_dim"),)
+        if input_shape is not None:
+            batch_input_shape = (batch_size, *_checked_shape(input_shape, self, "input_shape"))
+        self.batch_input_shape: Shape | None = None
+        if batch_input_shape is not None:
+            self.batch_input_shape = _checked_shape(batch_input_shape, self, "batch_input_shape")
+        self.built = False
+        self.input_spec: InputSpec | None = None
+        self._trainable_weights: list[Parameter] = []
+        self._non_trainable_weights: list[Parameter] = []
+        self._initial_weights = weights
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__} '{self.name}'"
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
+    # ------------------------------------------------------------------ what a subclass writes
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights.
+
+        Args:
+            input_shape: Tuple with the batch dimension in front, None where a dimension is free; a list of such
+                tuples for a layer of several inputs.
+        """
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """Compute the output; a subclass that behaves differently in training adds ``training=None``.
+
+        Args:
+            inputs: A Tensor, or a list of them.
+
+        Returns:
+            A Tensor, or a list of them.
+        """
+        return inputs
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the output's shape for an input's shape, batch dimension and None included.
+
+        This general form runs the layer on small arrays, twice, to see which dimensions follow a free one.
+        """
+        layer = self if self.built else copy.deepcopy(self)
+        with call_context(training=False):
+            outputs = layer(_map_shapes(lambda shape: symbolic.SymbolicTensor(shape, self.dtype), input_shape))
+        return _shapes(outputs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain values, for `from_config` and for files."""
+        config = super().get_config()
+        if config.get("batch_input_shape") is None:
+            config.pop("batch_input_shape", None)
+        return config
+
+    # ------------------------------------------------------------------ calling
+
+    def __call__(self, inputs: Any, training: bool | None = None, **keywords: Any) -> Any:
+        """Build the layer if this is its first call, check the inputs and compute.
+
+        Args:
+            inputs: A Tensor or array, or a list of them.
+            training: Whether to behave as in training; what the `call_context` says if None.
+            **keywords: Passed on to `call`.
+
+        Returns:
+            What `call` returns; symbolic where an input is.
+
+        Raises:
+            ValueError: If an input's shape doesn't fit.
+        """
+        inputs = _map(self._as_tensor, inputs)
+        self.ensure_built(_shapes(inputs))
+        self._check_inputs(_shapes(inputs))
+        if symbolic.symbols_in(inputs):
+            return symbolic.record(self, (inputs,), {"training": training, **keywords})
+        inputs = self._cast(inputs)
+        if training is None or (training := bool(training)) == in_training():
+            return self._run(inputs, in_training(), keywords)
+        context = _context.get()
+        with call_context(training, context.penalties if context else None):
+            return self._run(inputs, training, keywords)
+
+    def ensure_built(self, input_shape: Any) -> None:
+        """Build the layer for this input shape unless it is built, and set the ``weights`` given at construction.
+
+        Args:
+            input_shape: As for `build`; the size of the batch is not fixed by it.
+        """
+        if not self.built:
+            self._check_inputs(input_shape)
+            self.build(_map_shapes(lambda shape: (None, *shape[1:]) if shape else (), input_shape))
+            self.built = True
+        if self._initial_weights is not None:
+            initial, self._initial_weights = self._initial_weights, None
+            self.set_weights(initial)
+
+    def _run(self, inputs: Any, training: bool, keywords: dict[str, Any]) -> Any:
+        if self._takes_training:
+            keywords["training"] = training
+        outputs = self.call(inputs, **keywords)
+        for output in _as_list(outputs):
+            if not isinstance(output, Tensor):
+                raise TypeError(f"{self}: call must return a Tensor. Received: {type(output).__name__}")
+            if self.activity_regularizer is not None and (context := _context.get()) is not None:
+                context.penalties.append(self.activity_regularizer(output))
+        return outputs
+
+    def _as_tensor(self, value: Any) -> Tensor:
+        return value if isinstance(value, Tensor) else Tensor(value)
+
+    def _cast(self, inputs: Any) -> Any:
+        if not (self._trainable_weights or self._non_trainable_weights):
+            return inputs
+        kinds = "fiub" if self.casts_integers else "f"
+
+        def cast(x: Tensor) -> Tensor:
+            return ops.cast(x, dtype=self.dtype) if x.dtype != self.dtype and x.dtype.kind in kinds else x
+
+        return _map(cast, inputs)
+
+    def _check_inputs(self, shapes: Any) -> None:
+        specs = _as_list(self.input_spec) if self.input_spec is not None else []
+        given = [shapes] if _is_shape(shapes) else shapes
+        if specs and len(specs) != len(given):
+            raise ValueError(f"{self}: expected {_count(len(specs), 'input')}. Received: {len(given)}, shapes {given}")
+        for spec, shape in zip(specs, given, strict=False):
+            spec.check(tuple(shape), self)
+
+    # ------------------------------------------------------------------ weights
+
+    def add_weight(
+        self,
+        name: str | None = None,
+        shape: Sequence[int] = (),
+        dtype: Any = None,
+        initializer: Any = None,
+        regularizer: Any = None,
+        trainable: bool = True,
+        constraint: Any = None,
+    ) -> Parameter:
+        """Make a weight of this layer.
+
+        Args:
+            name: What the weight is: "kernel", "bias", ...
+            shape: Its shape.
+            dtype: Its dtype; the layer's if None.
+            initializer: Name, configuration or Initializer; Glorot's uniform one if None.
+            regularizer: Penalty that training adds to the loss.
+            trainable: False for a state that training doesn't update by gradient.
+            constraint: Applied after each update.
+
+        Returns:
+            The Parameter.
+        """
+        name = name or f"weight_{len(self._trainable_weights) + len(self._non_trainable_weights) + 1}"
+        shape = tuple(as_size(size, self, f"each size of the weight {name!r}", minimum=0) for size in shape)
+        initial = initializers.get(initializer if initializer is not None else "glorot_uniform")
+        weight = Parameter(
+            initial(shape, dtype=dtype or self.dtype),
+            name=f"{self.name}/{name}",
+            trainable=trainable,
+            regularizer=regularizers.get(regularizer),
+            constraint=constraints.get(constraint),
+            dtype=dtype or self.dtype,
+        )
+        (self._trainable_weights if trainable else self._non_trainable_weights).append(weight)
+        return weight
+
+    @property
+    def weights(self) -> list[Parameter]:
+        """All weights: the trainable ones, the others, then those of the layers kept as attributes."""
+        return _unique([*self._trainable_weights, *self._non_trainable_weights], self._sublayers(), "weights")
+
+    @property
+    def trainable_weights(self) -> list[Parameter]:
+        """The weights that training updates; none if the layer isn't trainable."""
+        if not self.trainable:
+            return []
+        return _unique(self._trainable_weights, self._sublayers(), "trainable_weights")
+
+    @trainable_weights.setter
+    def trainable_weights(self, weights: list[Parameter]) -> None:
+        self._trainable_weights = weights
+
+    @property
+    def non_trainable_weights(self) -> list[Parameter]:
+        """The weights that training leaves alone."""
+        trained = {id(weight) for weight in self.trainable_weights}
+        return [weight for weight in self.weights if id(weight) not in trained]
+
+    @non_trainable_weights.setter
+    def non_trainable_weights(self, weights: list[Parameter]) -> None:
+        self._non_trainable_weights = weights
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return copies of the weights' values, in the order of `weights`."""
+        return [weight.numpy().copy() for weight in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set the values of all weights, in the order of `weights`.
+
+        Raises:
+            ValueError: If their number or a shape differs; then none is changed.
+        """
+        own = self.weights
+        arrays = [np.asarray(weight) for weight in weights]
+        if len(own) != len(arrays):
+            unbuilt = "" if self.built else " (it is not built: its weights are made when the input's shape is known)"
+            raise ValueError(f"{self}: set_weights expects {_count(len(own), 'array')}{unbuilt}. Received: {len(arrays)}")
+        for weight, array in zip(own, arrays, strict=True):
+            if weight.shape != array.shape:
+                raise ValueError(
+                    f"{self}: the weight '{weight.name}' has shape {weight.shape}. Received: an array of shape {array.shape}"
+                )
+        for weight, array in zip(own, arrays, strict=True):
+            weight.assign(array)
+
+    def count_params(self) -> int:
+        """Return the number of elements of all weights.
+
+        Raises:
+            RuntimeError: If the layer isn't built.
+        """
+        if not self.built:
+            raise RuntimeError(f"{self} is not built: its weights are made when the input's shape is known")
+        return sum(weight.size for weight in self.weights)
+
+    def _sublayers(self) -> Iterator[Layer]:
+        for value in vars(self).values():
+            if isinstance(value, (Layer, list, tuple)):
+                yield from (item for item in _as_list(value) if isinstance(item, Layer))
+
+
+# ---------------------------------------------------------------------- automatic names
+
+_names: Counter[str] = Counter()
+_names_lock = threading.Lock()
+
+
+def unique_name(class_name: str) -> str:
+    """Return the next automatic name for a class, as Keras numbers them: conv2d_1, conv2d_2, max_pooling2d_1, ..."""
+    words = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", class_name)
+    prefix = re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
+    prefix = f"private{prefix}" if prefix.startswith("_") else prefix
+    with _names_lock:
+        _names[prefix] += 1
+        return f"{prefix}_{_names[prefix]}"
+
+
+def reset_names() -> None:
+    """Let automatic names start from 1 again."""
+    with _names_lock:
+        _names.clear()
+
+
+# ---------------------------------------------------------------------- arguments and structures
+
+
+def as_size(value: Any, owner: Any, argument: str, minimum: int = 1) -> int:
+    """Return a size as int.
+
+    Args:
+        value: A Python or NumPy integer.
+        owner: The layer, named in the message.
+        argument: The argument's name.
+        minimum: Smallest value allowed.
+
+    Raises:
+        ValueError: For anything else: bool, float, str, or an integer below the minimum.
+    """
+    try:
+        size = operator.index(value)
+    except TypeError:
+        size = minimum - 1
+    if size < minimum or isinstance(value, (bool, np.bool_)):
+        expected = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
+        raise ValueError(f"{owner}: {argument} must be {expected}. Received: {value!r}")
+    return size
+
+
+def _checked_shape(shape: Any, owner: Any, argument: str) -> Shape:
+    if not isinstance(shape, (tuple, list)):
+        hint = f" Write {argument}=({shape},)." if isinstance(shape, int) else ""
+        raise ValueError(f"{owner}: {argument} must be a tuple of integers and None.{hint} Received: {shape!r}")
+    return tuple(None if size is None else as_size(size, owner, f"each size of {argument}") for size in shape)
+
+
+def _unknown_keyword(cls: type, keyword: str) -> str:
+    known = {
+        name
+        for owner in cls.__mro__
+        if "__init__" in vars(owner)
+        for name, parameter in list(inspect.signature(vars(owner)["__init__"]).parameters.items())[1:]
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    }
+    close = difflib.get_close_matches(keyword, sorted(known))
+    hint = f" Did you mean {' or '.join(repr(name) for name in close)}?" if close else ""
+    return f"{cls.__name__} got an unexpected keyword argument {keyword!r}.{hint} It takes: {', '.join(sorted(known))}"
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _map(function: Callable[[Any], Any], inputs: Any) -> Any:
+    """``function`` of an input, or the list of it for each input of a list that holds arrays."""
+    if isinstance(inputs, (list, tuple)) and any(isinstance(item, (Tensor, np.ndarray)) for item in inputs):
+        return [function(item) for item in inputs]
+    return function(inputs)
+
+
+def _shapes(tensors: Any) -> Any:
+    return [tuple(t.shape) for t in tensors] if isinstance(tensors, (list, tuple)) else tuple(tensors.shape)
+
+
+def _is_shape(value: Any) -> bool:
+    return not any(isinstance(item, (tuple, list)) for item in value)
+
+
+def _map_shapes(function: Callable[[Shape], Any], shapes: Any) -> Any:
+    return function(tuple(shapes)) if _is_shape(shapes) else [function(tuple(shape)) for shape in shapes]
+
+
+def _unique(own: list[Parameter], layers: Iterator[Layer], kind: str) -> list[Parameter]:
+    found = own + [weight for layer in layers for weight in getattr(layer, kind)]
+    return list({id(weight): weight for weight in found}.values())
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
