@@ -7,12 +7,13 @@ They start as float32, 1e-7 and "channels_last", or as ``keras.json`` says, whic
 from __future__ import annotations
 
 import json
-import numbers
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+import numpy as np
 
 _FLOAT_TYPES = ("float16", "float32", "float64")
 _DATA_FORMATS = ("channels_last", "channels_first")
@@ -115,7 +116,7 @@ def _check_floatx(value: Any) -> str:
 
 
 def _check_epsilon(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"epsilon must be a real number. Received: {value!r}")
     if not 0 < value < 1:  # also catches NaN
         raise ValueError(f"epsilon must be between 0 and 1, both excluded. Received: {value!r}")
@@ -148,12 +149,14 @@ def _load_user_defaults() -> None:
     if not isinstance(settings, dict):
         warnings.warn(f"{path} must hold a JSON object and is ignored. Received: {settings!r}", stacklevel=2)
         return
+    setters: dict[str, Callable[[Any], None]]
     setters = {"floatx": set_floatx, "epsilon": set_epsilon, "image_data_format": set_image_data_format}
-    for key in setters.keys() & settings.keys():
-        try:
-            setters[key](settings[key])
-        except (TypeError, ValueError) as error:
-            warnings.warn(f"{path}: {error}; the default stays.", stacklevel=2)
+    for key, setter in setters.items():
+        if key in settings:
+            try:
+                setter(settings[key])
+            except (TypeError, ValueError) as error:
+                warnings.warn(f"{path}: {error}; the default stays.", stacklevel=2)
 
 
 _load_user_defaults()

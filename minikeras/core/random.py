@@ -83,7 +83,7 @@ def get_state(generator: np.random.Generator) -> dict[str, Any]:
     return dict(generator.bit_generator.state)
 
 
-def set_state(generator: np.random.Generator, state: dict[str, Any]) -> None:
+def set_state(generator: np.random.Generator, state: Any) -> None:
     """Let a stream go on from a saved state.
 
     Args:
@@ -96,8 +96,11 @@ def set_state(generator: np.random.Generator, state: dict[str, Any]) -> None:
     trial = np.random.PCG64(0)  # NumPy sets a state field by field: one half right must not be half taken
     try:
         trial.state = state
+        taken = trial.state == state  # NumPy truncates floats, as a JSON reader makes of large integers
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise ValueError(f"state must be what get_state returned. Received: {state!r}") from error
+    if not taken:
+        raise ValueError(f"state must be what get_state returned, integer for integer. Received: {state!r}")
     generator.bit_generator.state = trial.state
 
 
