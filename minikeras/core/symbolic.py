@@ -1,0 +1,205 @@
+"""Symbolic tensors: a shape and a dtype that stand for values to come.
+
+An operation on a :class:`SymbolicTensor` records the call instead of running it; the shape of its result is found by
+running it on small arrays. :func:`evaluate` replays the record on real values, on the tape where they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import config, tape
+from .tensor import Tensor
+
+# Sizes tried for free dimensions: two that differ tell which dimensions of the result are free. Larger ones
+# follow for operations that need room, such as a convolution with a wide window.
+_PROBES = ((5, 7), (40, 56), (320, 448))
+
+
+class Call:
+    """A recorded call: ``operation(*inputs, **static)``, where inputs (also inside lists) may be symbolic."""
+
+    __slots__ = ("inputs", "operation", "static")
+
+    def __init__(self, operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict[str, Any]) -> None:
+        self.operation = operation
+        self.inputs = inputs
+        self.static = static
+
+
+class SymbolicTensor(Tensor):
+    """A placeholder with a shape, where None is a dimension that is free, and a dtype, but no values.
+
+    Args:
+        shape: tuple of ints and None.
+        dtype: NumPy dtype; ``floatx`` if None.
+        name: shown in messages.
+        source: the call whose output this is; None for an input.
+        output: which output of the call.
+    """
+
+    __slots__ = ("_dtype", "_shape", "name", "output", "source")
+    symbolic = True
+
+    def __init__(
+        self,
+        shape: Sequence[int | None],
+        dtype: Any = None,
+        name: str | None = None,
+        source: Call | None = None,
+        output: int = 0,
+    ) -> None:
+        self._shape = tuple(shape)
+        self._dtype = np.dtype(dtype or config.floatx())
+        self.name = name
+        self.source = source
+        self.output = output
+        self.grad = None
+        self.requires_grad = False
+        self.node = None
+        self.index = 0
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Tuple of ints, and None for a free dimension."""
+        return self._shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """NumPy dtype of the values to come."""
+        return self._dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self._shape)
+
+    def __getattr__(self, attribute: str) -> Any:
+        # Reached for what only real Tensors have: `data`, which is never set here, and what is computed from it.
+        raise AttributeError(
+            f"{self!r} is symbolic: it has no {attribute!r} before it is evaluated; operations on it record themselves"
+        )
+
+    def __bool__(self) -> bool:
+        raise TypeError(f"{self!r} is symbolic and has no truth value; use ops.where for a choice by value")
+
+    def __repr__(self) -> str:
+        name = f"'{self.name}', " if self.name else ""
+        return f"SymbolicTensor({name}shape={self.shape}, dtype={self.dtype})"
+
+
+def record(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict[str, Any]) -> Any:
+    """Record ``operation(*inputs, **static)``; return its symbolic output, or a tuple of them.
+
+    Raises whatever ``operation`` raises on arrays of these shapes.
+    """
+    shapes = _infer(operation, inputs, static)
+    call = Call(operation, inputs, static)
+    outputs = tuple(SymbolicTensor(shape, dtype, source=call, output=i) for i, (shape, dtype) in enumerate(shapes))
+    return outputs if isinstance(shapes, tuple) else outputs[0]
+
+
+def evaluate(outputs: Any, values: Mapping[SymbolicTensor, Any]) -> Any:
+    """Replay what was recorded.
+
+    Args:
+        outputs: a SymbolicTensor, or a list or tuple of them.
+        values: per symbolic input a Tensor or array of its shape (None fits any size).
+
+    Returns:
+        Tensors in the structure of ``outputs``.
+
+    Raises:
+        ValueError: an input has no value, or one that doesn't fit its shape.
+    """
+    wanted = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+    known: dict[int, Any] = {}
+    for symbol, value in values.items():
+        known[id(symbol)] = _fitting(symbol, value)
+    results: dict[int, Any] = {}
+    for call in _in_order(wanted, known):
+        arguments = tuple(_resolve(item, known, results) for item in call.inputs)
+        results[id(call)] = call.operation(*arguments, **call.static)
+    found = [_resolve(symbol, known, results) for symbol in wanted]
+    return found if isinstance(outputs, list) else tuple(found) if isinstance(outputs, tuple) else found[0]
+
+
+def symbols_in(items: Any) -> list[SymbolicTensor]:
+    """All symbolic tensors in nested lists and tuples."""
+    if isinstance(items, SymbolicTensor):
+        return [items]
+    if isinstance(items, (list, tuple)):
+        return [symbol for item in items for symbol in symbols_in(item)]
+    return []
+
+
+def _in_order(wanted: list[Any], known: dict[int, Any]) -> list[Call]:
+    """The calls that ``wanted`` depends on, inputs before what uses them; without recursion."""
+    order: list[Call] = []
+    done: set[int] = set()
+    stack: list[tuple[Any, bool]] = [(symbol, False) for symbol in reversed(wanted)]
+    while stack:
+        symbol, ready = stack.pop()
+        call = symbol.source
+        if id(symbol) in known:
+            continue
+        if call is None:
+            raise ValueError(f"evaluate: no value was given for the input {symbol!r}")
+        if id(call) in done:
+            continue
+        if ready:
+            done.add(id(call))
+            order.append(call)
+        else:
+            stack.append((symbol, True))
+            stack += [(parent, False) for parent in symbols_in(call.inputs)]
+    return order
+
+
+def _resolve(item: Any, known: dict[int, Any], results: dict[int, Any]) -> Any:
+    if isinstance(item, SymbolicTensor):
+        if id(item) in known:
+            return known[id(item)]
+        result = results[id(item.source)]
+        return result[item.output] if isinstance(result, (list, tuple)) else result
+    if isinstance(item, (list, tuple)):
+        return type(item)(_resolve(part, known, results) for part in item)
+    return item
+
+
+def _fitting(symbol: SymbolicTensor, value: Any) -> Tensor:
+    value = value if isinstance(value, Tensor) else Tensor(value)
+    if len(value.shape) != len(symbol.shape) or any(
+        want is not None and want != got for want, got in zip(symbol.shape, value.shape, strict=True)
+    ):
+        raise ValueError(f"evaluate: {symbol!r} expects shape {symbol.shape}. Received: shape {value.shape}")
+    return value
+
+
+def _infer(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict[str, Any]) -> Any:
+    """(shape, dtype) of each output, as a tuple if there are several, a list of one if not."""
+    for attempt, (first, second) in enumerate(_PROBES):
+        try:
+            one, other = _probe(operation, inputs, static, first), _probe(operation, inputs, static, second)
+            break
+        except (ValueError, IndexError):
+            if attempt == len(_PROBES) - 1 or not any(None in symbol.shape for symbol in symbols_in(inputs)):
+                raise
+    pairs = zip(one, other, strict=True) if isinstance(one, tuple) else [(one, other)]
+    found = [(tuple(a if a == b else None for a, b in zip(x.shape, y.shape, strict=True)), x.dtype) for x, y in pairs]
+    return tuple(found) if isinstance(one, tuple) else found
+
+
+def _probe(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict[str, Any], free: int) -> Any:
+    def stand_in(item: Any) -> Any:
+        if isinstance(item, SymbolicTensor):
+            return Tensor(np.ones(tuple(free if size is None else size for size in item.shape), item.dtype))
+        if isinstance(item, (list, tuple)):
+            return type(item)(stand_in(part) for part in item)
+        return item
+
+    with tape.no_grad(), np.errstate(all="ignore"):
+        return operation(*[stand_in(item) for item in inputs], **static)

@@ -1,0 +1,242 @@
+"""What networks are made of besides products: rectifiers, softmax, batch normalization, entropies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import kernels
+from ..core import config
+from ..core.primitive import primitive, pull_back_through
+from ..core.tensor import Tensor
+from .elementwise import absolute, cast, clip, equal, exp, greater, greater_equal, softplus, sqrt, square, where
+from .epilogue import relu_grad
+from .reduce import mean
+from .reduce import sum as reduce_sum
+from .shape import expand_dims, reshape
+
+# ---------------------------------------------------------------------- rectifiers
+
+
+@primitive(name="relu")
+def _relu(x: Any) -> Any:
+    return np.maximum(x, 0)
+
+
+_relu.vjps(x=lambda g, out: relu_grad(g, out))
+
+
+def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
+    """Rectified linear unit (Nair and Hinton 2010); with the defaults ``max(x, 0)``, whose derivative at 0 is 0.
+
+    Args:
+        x: any shape.
+        alpha: slope below the threshold.
+        max_value: values are cut off above this one.
+        threshold: below it the result is ``alpha * (x - threshold)``.
+    """
+    if threshold == 0.0 and alpha == 0.0:
+        result = _relu(x)
+    else:
+        x = x if isinstance(x, Tensor) else Tensor(x)
+        result = where(greater_equal(x, threshold) if threshold else greater(x, 0), x, (x - threshold) * alpha)
+    return result if max_value is None else clip(result, None, max_value)
+
+
+@primitive
+def elu(x: Any, *, alpha: float = 1.0) -> Any:
+    """Exponential linear unit (Clevert et al. 2016): ``x`` above 0, ``alpha * (exp(x) - 1)`` below."""
+    return np.where(np.greater(x, 0), x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+elu.vjps(x=lambda g, x, alpha: g * where(greater(x, 0), 1.0, exp(where(greater(x, 0), 0.0, x)) * alpha))
+
+_SELU_ALPHA = 1.6732632423543772
+_SELU_SCALE = 1.0507009873554805
+
+
+def selu(x: Any) -> Tensor:
+    """Scaled exponential linear unit (Klambauer et al. 2017): ``1.0507 * elu(x, 1.6733)``."""
+    return elu(x, alpha=_SELU_ALPHA) * _SELU_SCALE
+
+
+def softsign(x: Any) -> Tensor:
+    """``x / (1 + |x|)``."""
+    return x / (absolute(x) + 1.0)
+
+
+def hard_sigmoid(x: Any) -> Tensor:
+    """``0.2 * x + 0.5``, limited to 0 … 1: a sigmoid of straight lines (Courbariaux et al. 2015)."""
+    x = x if isinstance(x, Tensor) else Tensor(x)
+    return clip(x * 0.2 + 0.5, 0.0, 1.0)
+
+
+# ---------------------------------------------------------------------- softmax
+
+
+@primitive
+def softmax(x: Any, *, axis: int = -1) -> Any:
+    """``exp(x) / sum(exp(x))`` along ``axis``, without overflow."""
+    result = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    return np.divide(result, np.sum(result, axis=axis, keepdims=True), out=result)
+
+
+softmax.vjps(x=lambda g, out, axis: softmax_grad(g, out, axis=axis))
+
+
+@primitive
+def softmax_grad(delta: Any, y: Any, *, axis: int = -1) -> Any:
+    """``y * (delta - sum(delta * y))``: back through softmax, from its value ``y``."""
+    result = delta * y
+    result -= y * np.sum(result, axis=axis, keepdims=True)
+    return result
+
+
+softmax_grad.vjps(
+    delta=lambda g, y, axis: softmax_grad(g, y, axis=axis),
+    y=lambda g, delta, y, axis: (
+        g * (delta - reduce_sum(delta * y, axis=axis, keepdims=True))
+        - delta * reduce_sum(g * y, axis=axis, keepdims=True)
+    ),
+)
+
+
+@primitive
+def log_softmax(x: Any, *, axis: int = -1) -> Any:
+    """``log(softmax(x))`` along ``axis``, exact also where softmax is zero to rounding."""
+    shifted = x - np.max(x, axis=axis, keepdims=True)
+    shifted -= np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+    return shifted
+
+
+log_softmax.vjps(x=lambda g, out, axis: g - exp(out) * reduce_sum(g, axis=axis, keepdims=True))
+
+# ---------------------------------------------------------------------- batch normalization
+
+
+@primitive
+def batch_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: int = -1, epsilon: float = 1e-3) -> Any:
+    """Normalise every channel by the statistics of the batch (Ioffe and Szegedy 2015), then scale and shift.
+
+    Args:
+        x: any shape; statistics run over all axes but ``axis``.
+        gamma, beta: (channels,) or None.
+        axis: the channels' axis.
+        epsilon: added to the variance.
+
+    Returns:
+        (y, mean, variance): ``y`` of ``x``'s shape, the batch's mean and biased variance (channels,).
+    """
+    return kernels.batch_norm(x, gamma, beta, axis=axis, epsilon=epsilon)
+
+
+@batch_norm.backward
+def _(
+    g: tuple[Any, ...],
+    needs: tuple[bool, ...],
+    x: Tensor,
+    gamma: Any,
+    beta: Any,
+    out: tuple[Tensor, ...],
+    axis: int,
+    epsilon: float,
+) -> Any:
+    if g[1] is not None or g[2] is not None:
+        static = {"axis": axis, "epsilon": epsilon}
+        return pull_back_through(_batch_norm_by_steps, g, needs, (x, gamma, beta), static)
+    wanted = needs + (False,) * (3 - len(needs))
+    return batch_norm_grad(
+        g[0], x, gamma, mean=out[1].numpy(), variance=out[2].numpy(), axis=axis, epsilon=epsilon, needs=wanted
+    )
+
+
+@primitive
+def batch_norm_grad(
+    delta: Any,
+    x: Any,
+    gamma: Any,
+    *,
+    mean: Any,
+    variance: Any,
+    axis: int,
+    epsilon: float,
+    needs: tuple[bool, bool, bool],
+) -> Any:
+    """Gradients (dx, dgamma, dbeta) of :func:`batch_norm` in one pass, from the statistics that it found.
+
+    Those that ``needs`` doesn't mark are None.
+    """
+    return kernels.batch_norm_grad(delta, x, gamma, mean, variance, axis=axis, epsilon=epsilon, needs=needs)
+
+
+@batch_norm_grad.composite
+def _(delta: Tensor, x: Tensor, gamma: Any, *, axis: int, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The same by steps, the statistics being functions of ``x`` again."""
+    normal, inverse, _, _ = _standardised(x, axis, epsilon)
+    axes = _other_axes(x.ndim, axis)
+    dbeta = reduce_sum(delta, axis=axes)
+    dgamma = reduce_sum(delta * normal, axis=axes)
+    count = x.size // x.shape[axis]
+    dx = delta - (_along(dbeta, x, axis) + normal * _along(dgamma, x, axis)) * (1.0 / count)
+    dx = dx * _along(inverse if gamma is None else inverse * gamma, x, axis)
+    return dx, dgamma, dbeta
+
+
+def _batch_norm_by_steps(
+    x: Tensor, gamma: Any, beta: Any, *, axis: int, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    y, _, mean_, variance = _standardised(x, axis, epsilon)
+    y = y if gamma is None else y * _along(gamma, x, axis)
+    return (y if beta is None else y + _along(beta, x, axis)), mean_, variance
+
+
+def _standardised(x: Tensor, axis: int, epsilon: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """``x`` with mean 0 and variance 1 per channel; the inverse deviation, mean and variance (channels,)."""
+    axes = _other_axes(x.ndim, axis)
+    mean_ = mean(x, axis=axes)
+    centred = x - _along(mean_, x, axis)
+    variance = mean(square(centred), axis=axes)
+    inverse = 1.0 / sqrt(variance + epsilon)
+    return centred * _along(inverse, x, axis), inverse, mean_, variance
+
+
+def _other_axes(ndim: int, axis: int) -> tuple[int, ...]:
+    return tuple(a for a in range(ndim) if a != axis % ndim)
+
+
+def _along(values: Any, x: Tensor, axis: int) -> Tensor:
+    """One value per channel, shaped to broadcast against ``x``."""
+    return reshape(values, tuple(-1 if a == axis % x.ndim else 1 for a in range(x.ndim)))
+
+
+# ---------------------------------------------------------------------- entropies
+
+
+@primitive
+def softmax_cross_entropy(labels: Any, logits: Any, *, axis: int = -1) -> Any:
+    """``-sum(labels * log_softmax(logits))`` along ``axis``, in one pass and without overflow.
+
+    Args:
+        labels: distributions along ``axis``, of the logits' shape.
+        logits: any real numbers.
+
+    Returns:
+        Tensor without ``axis``.
+    """
+    return -np.sum(labels * log_softmax.forward(logits, axis=axis), axis=axis)
+
+
+@softmax_cross_entropy.composite
+def _(labels: Any, logits: Tensor, *, axis: int) -> Tensor:
+    return -reduce_sum(labels * log_softmax(logits, axis=axis), axis=axis)
+
+
+def sigmoid_cross_entropy(labels: Any, logits: Any) -> Tensor:
+    """``-labels * log(p) - (1 - labels) * log(1 - p)`` for ``p = sigmoid(logits)``, elementwise, without overflow."""
+    return softplus(logits) - logits * labels
+
+
+def one_hot(indices: Any, classes: int, dtype: Any = None) -> Tensor:
+    """A one at each integer index along a new last axis of length ``classes``; zeros elsewhere."""
+    return cast(equal(expand_dims(indices, -1), np.arange(classes)), dtype=dtype or config.floatx())

@@ -1,0 +1,203 @@
+"""Reductions over axes, and running sums and products.
+
+``axis`` is an int, a tuple of ints, or None for all axes; ``keepdims`` keeps reduced axes with length one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..core.primitive import Primitive, primitive
+from ..core.tensor import Tensor
+from .elementwise import cast, equal, exp, maximum, where
+from .shape import broadcast_to, concatenate, crop_axis, flip, pad_axis, reshape
+
+Axis = Any  # int | tuple[int, ...] | None
+
+
+def _axes(ndim: int, axis: Axis) -> tuple[int, ...]:
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple(a % ndim for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+
+
+def _static_axis(axis: Axis) -> Axis:
+    return tuple(axis) if isinstance(axis, list) else axis
+
+
+def _spread(g: Tensor, shape: tuple[int, ...], axis: Axis) -> Tensor:
+    """A reduced result stretched back over the axes that were reduced (a view, without a copy)."""
+    axes = _axes(len(shape), axis)
+    kept = tuple(1 if i in axes else n for i, n in enumerate(shape))
+    return broadcast_to(reshape(g, kept), shape)
+
+
+def _count(shape: tuple[int, ...], axis: Axis) -> int:
+    return math.prod(shape[a] for a in _axes(len(shape), axis))
+
+
+@primitive
+def sum(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Sum over ``axis``."""
+    return np.sum(x, axis=_static_axis(axis), keepdims=keepdims)
+
+
+sum.vjps(x=lambda g, x_shape, axis: _spread(g, x_shape, axis))
+
+
+@primitive
+def mean(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Mean over ``axis``."""
+    return np.mean(x, axis=_static_axis(axis), keepdims=keepdims)
+
+
+mean.vjps(x=lambda g, x_shape, axis: _spread(g / _count(x_shape, axis), x_shape, axis))
+
+
+@primitive
+def var(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Variance over ``axis``: the mean of the squared distances from the mean."""
+    return np.var(x, axis=_static_axis(axis), keepdims=keepdims)
+
+
+def _centred(x: Tensor, axis: Axis) -> Tensor:
+    return x - mean(x, axis=axis, keepdims=True)
+
+
+var.vjps(x=lambda g, x, axis: _spread(g * (2.0 / _count(x.shape, axis)), x.shape, axis) * _centred(x, axis))
+
+
+@primitive
+def std(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Standard deviation over ``axis``, the square root of :func:`var`; the derivative at a constant is 0."""
+    return np.std(x, axis=_static_axis(axis), keepdims=keepdims)
+
+
+def _inverse_or_zero(x: Tensor) -> Tensor:
+    zero = equal(x, 0)
+    return where(zero, 0.0, 1.0 / where(zero, 1.0, x))
+
+
+std.vjps(
+    x=lambda g, x, out, axis: (
+        _spread(g * _inverse_or_zero(out) / _count(x.shape, axis), x.shape, axis) * _centred(x, axis)
+    )
+)
+
+
+@primitive
+def norm(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Euclidean norm over ``axis``; the derivative at 0 is 0."""
+    return np.sqrt(np.sum(np.square(x), axis=_static_axis(axis), keepdims=keepdims))
+
+
+norm.vjps(x=lambda g, x, out, axis: _spread(g * _inverse_or_zero(out), x.shape, axis) * x)
+
+
+def _extremum(name: str, summary: str, function: Any) -> Primitive:
+    def forward(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
+        return function(x, axis=_static_axis(axis), keepdims=keepdims)
+
+    forward.__name__, forward.__doc__, forward.__module__ = name, summary, __name__
+    made: Primitive = primitive(forward)
+
+    def back(g: Tensor, x: Tensor, out: Tensor, axis: Axis) -> Tensor:
+        chosen = equal(x, _spread(out, x.shape, axis))
+        share = maximum(sum(cast(chosen, g.dtype), axis=axis, keepdims=True), 1.0)
+        return where(chosen, _spread(g, x.shape, axis) / _spread(share, x.shape, axis), 0.0)
+
+    made.vjps(x=back)
+    return made
+
+
+max = _extremum("max", "Maximum over ``axis``; tied elements share the gradient evenly.", np.max)
+min = _extremum("min", "Minimum over ``axis``; tied elements share the gradient evenly.", np.min)
+
+
+@primitive
+def logsumexp(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """``log(sum(exp(x)))`` over ``axis``, without overflow."""
+    axis = _static_axis(axis)
+    top = np.max(x, axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, np.zeros_like(top))
+    with np.errstate(divide="ignore"):
+        result = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    return result if keepdims else np.squeeze(result, axis=axis)
+
+
+logsumexp.vjps(x=lambda g, x, out, axis: _spread(g, x.shape, axis) * exp(x - _spread(out, x.shape, axis)))
+
+
+@primitive
+def prod(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Product over ``axis``; differentiable also where elements are zero."""
+    return np.prod(x, axis=_static_axis(axis), keepdims=keepdims)
+
+
+@prod.composite
+def _(x: Tensor, *, axis: Axis, keepdims: bool) -> Tensor:
+    """Multiply halves until one element is left: no division, so zeros do no harm."""
+    shape = x.shape
+    for a in _axes(len(shape), axis):
+        if x.shape[a] == 0:
+            x = pad_axis(x, a, 0, 1, value=1.0)
+        while (length := x.shape[a]) > 1:
+            half = length // 2
+            rest = crop_axis(x, a, 2 * half, length)
+            x = concatenate([crop_axis(x, a, 0, half) * crop_axis(x, a, half, 2 * half), rest], axis=a)
+    axes = _axes(len(shape), axis)
+    return x if keepdims else reshape(x, tuple(n for i, n in enumerate(shape) if i not in axes))
+
+
+@primitive
+def cumsum(x: Any, *, axis: int = 0) -> Any:
+    """Running sum along ``axis``."""
+    return np.cumsum(x, axis=axis)
+
+
+cumsum.vjps(x=lambda g, axis: flip(cumsum(flip(g, axis=axis), axis=axis), axis=axis))
+
+
+@primitive
+def cumprod(x: Any, *, axis: int = 0) -> Any:
+    """Running product along ``axis``; differentiable also where elements are zero."""
+    return np.cumprod(x, axis=axis)
+
+
+@cumprod.composite
+def _(x: Tensor, *, axis: int) -> Tensor:
+    """Multiply by itself shifted by 1, 2, 4, … (Hillis and Steele 1986)."""
+    length, shift = x.shape[axis], 1
+    while shift < length:
+        x = x * pad_axis(crop_axis(x, axis, 0, length - shift), axis, shift, 0, value=1.0)
+        shift *= 2
+    return x
+
+
+def _without_gradient(name: str, summary: str, function: Any) -> Primitive:
+    def forward(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
+        return function(x, axis=_static_axis(axis), keepdims=keepdims)
+
+    forward.__name__, forward.__doc__, forward.__module__ = name, summary, __name__
+    made: Primitive = primitive(forward, differentiable=False)
+    return made
+
+
+any = _without_gradient("any", "Whether any element over ``axis`` is true.", np.any)
+all = _without_gradient("all", "Whether all elements over ``axis`` are true.", np.all)
+argmax = _without_gradient("argmax", "Index of the first maximum along ``axis`` (an int, or None for all).", np.argmax)
+argmin = _without_gradient("argmin", "Index of the first minimum along ``axis`` (an int, or None for all).", np.argmin)
+
+
+@primitive
+def sum_to(x: Any, *, shape: tuple[int, ...]) -> Any:
+    """Sum over the axes along which ``shape`` was broadcast to ``x``'s shape: the adjoint of broadcasting."""
+    lead = x.ndim - len(shape)
+    axes = tuple(range(lead)) + tuple(lead + i for i, n in enumerate(shape) if n == 1 and x.shape[lead + i] != 1)
+    return np.sum(x, axis=axes, keepdims=True).reshape(shape)
+
+
+sum_to.vjps(x=lambda g, x_shape: broadcast_to(g, x_shape))

@@ -1,0 +1,167 @@
+"""Derivatives of functions: ``grad``, ``value_and_grad``, ``vjp``, ``jvp``, ``hvp``, ``jacobian``, ``hessian``.
+
+The functions take Tensors or arrays and return Tensors, and nest: ``grad(grad(f))`` is the second derivative. Inside
+another transform, or of Tensors that already require a gradient, results stay on the tape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import ops
+from .core import tape
+from .core.tensor import Tensor
+
+Function = Callable[..., Any]
+
+
+def grad(f: Function, argnums: int | Sequence[int] = 0, create_graph: bool | None = None) -> Function:
+    """The gradient of a scalar function.
+
+    Args:
+        f: takes Tensors, returns a Tensor with one element.
+        argnums: which positional argument to differentiate, or several.
+        create_graph: record the gradient's own computation. None: if an argument already requires a gradient. Say
+            True to differentiate through what ``f`` closes over, as in a gradient penalty.
+
+    Returns:
+        A function of the same arguments that gives the gradient, of the argument's shape; a tuple for several.
+    """
+
+    def gradient(*args: Any, **keywords: Any) -> Any:
+        return value_and_grad(f, argnums, create_graph)(*args, **keywords)[1]
+
+    return gradient
+
+
+def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, create_graph: bool | None = None) -> Function:
+    """Like :func:`grad`; the function returned gives ``(value, gradient)``."""
+
+    def both(*args: Any, **keywords: Any) -> tuple[Tensor, Any]:
+        positions = [argnums] if isinstance(argnums, int) else list(argnums)
+        arguments, chosen, outer = _enter(args, positions)
+        recording = outer if create_graph is None else create_graph
+        with tape.enable_grad():
+            value = f(*arguments, **keywords)
+        if not isinstance(value, Tensor) or value.size != 1:
+            what = f"shape {value.shape}" if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f"grad: the function must return a Tensor with one element. Received: {what}")
+        found = _gradients([value], chosen, None, recording)
+        return (value if recording else value.detach()), (found[0] if isinstance(argnums, int) else tuple(found))
+
+    return both
+
+
+def vjp(f: Function, *inputs: Any) -> tuple[Any, Callable[..., tuple[Tensor, ...]]]:
+    """Vector-Jacobian products.
+
+    Returns:
+        ``(f(*inputs), pull_back)``; ``pull_back(cotangent)``, with one cotangent per output, gives a tuple with one
+        gradient per input and can be called repeatedly.
+    """
+    arguments, chosen, outer = _enter(inputs, range(len(inputs)))
+    with tape.enable_grad():
+        outputs = f(*arguments)
+
+    def pull_back(*cotangents: Any) -> tuple[Tensor, ...]:
+        results = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+        live = outer or any(isinstance(c, Tensor) and c.requires_grad for c in cotangents)
+        return tuple(_gradients(results, chosen, list(cotangents), live, retain_graph=True))
+
+    return outputs, pull_back
+
+
+def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """Jacobian-vector product, by differentiating the vector-Jacobian product in its vector.
+
+    Args:
+        f: takes Tensors, returns a Tensor or several.
+        primals: the arguments.
+        tangents: one direction per argument, of its shape.
+
+    Returns:
+        ``(f(*primals), derivative of f along tangents)``.
+    """
+    arguments, chosen, outer = _enter(primals, range(len(primals)))
+    with tape.enable_grad():
+        outputs = f(*arguments)
+    several = isinstance(outputs, (list, tuple))
+    results = list(outputs) if several else [outputs]
+    dummies = [Tensor(np.zeros(r.shape, r.dtype), requires_grad=True) for r in results]
+    products = _gradients(results, chosen, dummies, True)
+    linear = [(p, t) for p, t in zip(products, tangents, strict=True) if p.requires_grad]
+    directions = [p.as_cotangent(t) for p, t in linear]
+    found = (
+        tape.gradients([p for p, _ in linear], dummies, directions, create_graph=outer)
+        if linear
+        else [None] * len(dummies)
+    )
+    moved = [_zeros(d) if t is None else t for d, t in zip(dummies, found, strict=True)]
+    return outputs, (type(outputs)(moved) if several else moved[0])
+
+
+def hvp(f: Function, x: Any, v: Any) -> Tensor:
+    """Hessian-vector product of a scalar function at ``x`` along ``v`` (both of ``x``'s shape), without the Hessian."""
+    (argument,), chosen, outer = _enter((x,), (0,))
+    with tape.enable_grad():
+        value = f(argument)
+    (first,) = _gradients([value], chosen, None, True)
+    if not first.requires_grad:
+        return _zeros(argument)
+    return _gradients([first], chosen, [first.as_cotangent(v)], outer)[0]
+
+
+def jacobian(f: Function) -> Function:
+    """The Jacobian of a function of one Tensor: a function that gives a Tensor (*output shape, *input shape)."""
+
+    def matrix(x: Any) -> Tensor:
+        (argument,), chosen, outer = _enter((x,), (0,))
+        with tape.enable_grad():
+            output = f(argument)
+        basis = np.eye(output.size, dtype=output.dtype).reshape(output.size, *output.shape)
+        rows = [_gradients([output], chosen, [Tensor(e)], outer, retain_graph=True)[0] for e in basis]
+        shape = (*output.shape, *argument.shape)
+        return ops.reshape(ops.stack(rows), shape) if rows else Tensor(np.zeros(shape, argument.dtype))
+
+    return matrix
+
+
+def hessian(f: Function) -> Function:
+    """The Hessian of a scalar function of one Tensor: a function that gives a Tensor (*shape, *shape)."""
+    return jacobian(grad(f))
+
+
+def _enter(args: Sequence[Any], positions: Sequence[int]) -> tuple[list[Any], list[Tensor], bool]:
+    """Arguments as fresh places on the tape; and whether an outer differentiation goes through one of them."""
+    arguments = list(args)
+    outer = False
+    for i in positions:
+        value = args[i] if isinstance(args[i], Tensor) else Tensor(args[i], requires_grad=True)
+        if isinstance(args[i], Tensor) and value.requires_grad and tape.grad_enabled():
+            outer = True
+            arguments[i] = ops.identity(value)
+        else:
+            arguments[i] = Tensor(value.data, requires_grad=True)
+    return arguments, [arguments[i] for i in positions], outer
+
+
+def _gradients(
+    outputs: list[Tensor], inputs: list[Tensor], cotangents: Any, create_graph: bool, retain_graph: bool | None = None
+) -> list[Tensor]:
+    """Gradients with zeros where an output does not depend on an input."""
+    pairs = [
+        (output, cotangent)
+        for output, cotangent in zip(outputs, cotangents or [None] * len(outputs), strict=True)
+        if output.requires_grad
+    ]
+    if not pairs:
+        return [_zeros(x) for x in inputs]
+    found = tape.gradients([o for o, _ in pairs], inputs, [c for _, c in pairs], create_graph, retain_graph)
+    return [_zeros(x) if value is None else value for x, value in zip(inputs, found, strict=True)]
+
+
+def _zeros(x: Tensor) -> Tensor:
+    return Tensor(np.zeros(x.shape, x.dtype))
