@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ..registry import Registry
-from .base import InputSpec, Layer
+from .base import Layer
 from .conv import Conv1D, Conv2D, Conv3D
 from .conv_transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from .separable import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
+from .shapes import InputSpec
 
 __all__ = [
     "Conv1D",
@@ -27,9 +28,8 @@ __all__ = [
 ]
 
 _registry = Registry("layer", base=Layer, callables=False, optional=False)
-for _name in __all__:
-    if isinstance(globals().get(_name), type) and issubclass(globals()[_name], Layer):
-        _registry.register(globals()[_name])
+for _layer in [obj for obj in list(globals().values()) if isinstance(obj, type) and issubclass(obj, Layer)]:
+    _registry.register(_layer)
 
 get = _registry.get
 serialize = _registry.serialize

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import difflib
 import inspect
-import operator
 import re
 import threading
 from collections import Counter
@@ -20,8 +19,7 @@ from .. import constraints, initializers, ops, regularizers
 from ..core import config, symbolic
 from ..core.tensor import Parameter, Tensor
 from ..registry import Configurable
-
-Shape = tuple[int | None, ...]
+from .shapes import InputSpec, Shape, as_list, as_shape, as_size, count, is_shape, map_inputs, map_shapes, shapes_of
 
 
 class CallContext:
@@ -66,55 +64,6 @@ def in_training() -> bool:
     """Whether layers called here behave as in training: what the innermost `call_context` says, else False."""
     context = _context.get()
     return context is not None and context.training
-
-
-class InputSpec:
-    """What a layer expects of an input's shape. None leaves a property free.
-
-    Args:
-        dtype: Kept for Keras's signature; dtypes are converted, not checked.
-        shape: Expected shape, None where a dimension is free.
-        ndim: Expected number of axes.
-        max_ndim: Largest number of axes.
-        min_ndim: Smallest number of axes.
-        axes: Dict from axis to expected size.
-    """
-
-    def __init__(
-        self,
-        dtype: Any = None,
-        shape: Sequence[int | None] | None = None,
-        ndim: int | None = None,
-        max_ndim: int | None = None,
-        min_ndim: int | None = None,
-        axes: dict[int, int] | None = None,
-    ) -> None:
-        self.dtype = dtype
-        self.shape = None if shape is None else tuple(shape)
-        self.ndim = ndim if shape is None else len(shape)
-        self.max_ndim = max_ndim
-        self.min_ndim = min_ndim
-        self.axes = dict(axes or {})
-
-    def check(self, shape: Shape, owner: Any) -> None:
-        """Raise ValueError, naming ``owner``, if an input of this shape doesn't fit; None in it fits anything."""
-        ndim = len(shape)
-        for wrong, expected in (
-            (self.ndim is not None and ndim != self.ndim, f"{self.ndim}"),
-            (self.max_ndim is not None and ndim > self.max_ndim, f"at most {self.max_ndim}"),
-            (self.min_ndim is not None and ndim < self.min_ndim, f"at least {self.min_ndim}"),
-        ):
-            if wrong:
-                raise ValueError(
-                    f"{owner}: the input must have {expected} axes, the batch included, and has {ndim}. "
-                    f"Received: shape {shape}"
-                )
-        for axis, size in {**dict(enumerate(self.shape or ())), **self.axes}.items():
-            if size is not None and shape[axis] not in (size, None):
-                raise ValueError(
-                    f"{owner}: axis {axis} of the input must have size {size}, and has {shape[axis]}. "
-                    f"Received: shape {shape}"
-                )
 
 
 class Layer(Configurable):
@@ -180,10 +129,10 @@ class Layer(Configurable):
         if input_dim is not None:
             input_shape = (as_size(input_dim, self, "input_dim"),)
         if input_shape is not None:
-            batch_input_shape = (batch_size, *_checked_shape(input_shape, self, "input_shape"))
+            batch_input_shape = (batch_size, *as_shape(input_shape, self, "input_shape"))
         self.batch_input_shape: Shape | None = None
         if batch_input_shape is not None:
-            self.batch_input_shape = _checked_shape(batch_input_shape, self, "batch_input_shape")
+            self.batch_input_shape = as_shape(batch_input_shape, self, "batch_input_shape")
         self.built = False
         self.input_spec: InputSpec | None = None
         self._trainable_weights: list[Parameter] = []
@@ -225,8 +174,8 @@ class Layer(Configurable):
         """
         layer = self if self.built else copy.deepcopy(self)
         with call_context(training=False):
-            outputs = layer(_map_shapes(lambda shape: symbolic.SymbolicTensor(shape, self.dtype), input_shape))
-        return _shapes(outputs)
+            outputs = layer(map_shapes(lambda shape: symbolic.SymbolicTensor(shape, self.dtype), input_shape))
+        return shapes_of(outputs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain values, for `from_config` and for files."""
@@ -251,9 +200,9 @@ class Layer(Configurable):
         Raises:
             ValueError: If an input's shape doesn't fit.
         """
-        inputs = _map(self._as_tensor, inputs)
-        self.ensure_built(_shapes(inputs))
-        self._check_inputs(_shapes(inputs))
+        inputs = map_inputs(self._as_tensor, inputs)
+        self.ensure_built(shapes_of(inputs))
+        self._check_inputs(shapes_of(inputs))
         if symbolic.symbols_in(inputs):
             return symbolic.record(self, (inputs,), {"training": training, **keywords})
         inputs = self._cast(inputs)
@@ -271,7 +220,7 @@ class Layer(Configurable):
         """
         if not self.built:
             self._check_inputs(input_shape)
-            self.build(_map_shapes(lambda shape: (None, *shape[1:]) if shape else (), input_shape))
+            self.build(map_shapes(lambda shape: (None, *shape[1:]) if shape else (), input_shape))
             self.built = True
         if self._initial_weights is not None:
             initial, self._initial_weights = self._initial_weights, None
@@ -281,7 +230,7 @@ class Layer(Configurable):
         if self._takes_training:
             keywords["training"] = training
         outputs = self.call(inputs, **keywords)
-        for output in _as_list(outputs):
+        for output in as_list(outputs):
             if not isinstance(output, Tensor):
                 raise TypeError(f"{self}: call must return a Tensor. Received: {type(output).__name__}")
             if self.activity_regularizer is not None and (context := _context.get()) is not None:
@@ -299,13 +248,13 @@ class Layer(Configurable):
         def cast(x: Tensor) -> Tensor:
             return ops.cast(x, dtype=self.dtype) if x.dtype != self.dtype and x.dtype.kind in kinds else x
 
-        return _map(cast, inputs)
+        return map_inputs(cast, inputs)
 
     def _check_inputs(self, shapes: Any) -> None:
-        specs = _as_list(self.input_spec) if self.input_spec is not None else []
-        given = [shapes] if _is_shape(shapes) else shapes
+        specs = as_list(self.input_spec) if self.input_spec is not None else []
+        given = [shapes] if is_shape(shapes) else shapes
         if specs and len(specs) != len(given):
-            raise ValueError(f"{self}: expected {_count(len(specs), 'input')}. Received: {len(given)}, shapes {given}")
+            raise ValueError(f"{self}: expected {count(len(specs), 'input')}. Received: {len(given)}, shapes {given}")
         for spec, shape in zip(specs, given, strict=False):
             spec.check(tuple(shape), self)
 
@@ -388,12 +337,14 @@ class Layer(Configurable):
         own = self.weights
         arrays = [np.asarray(weight) for weight in weights]
         if len(own) != len(arrays):
-            unbuilt = "" if self.built else " (it is not built: its weights are made when the input's shape is known)"
-            raise ValueError(f"{self}: set_weights expects {_count(len(own), 'array')}{unbuilt}. Received: {len(arrays)}")
+            unbuilt = "" if self.built else ", as it is not built yet"
+            raise ValueError(
+                f"{self}: set_weights expects {count(len(own), 'array')}{unbuilt}. Received: {len(arrays)}"
+            )
         for weight, array in zip(own, arrays, strict=True):
             if weight.shape != array.shape:
                 raise ValueError(
-                    f"{self}: the weight '{weight.name}' has shape {weight.shape}. Received: an array of shape {array.shape}"
+                    f"{self}: the weight '{weight.name}' has shape {weight.shape}. Received: shape {array.shape}"
                 )
         for weight, array in zip(own, arrays, strict=True):
             weight.assign(array)
@@ -411,7 +362,7 @@ class Layer(Configurable):
     def _sublayers(self) -> Iterator[Layer]:
         for value in vars(self).values():
             if isinstance(value, (Layer, list, tuple)):
-                yield from (item for item in _as_list(value) if isinstance(item, Layer))
+                yield from (item for item in as_list(value) if isinstance(item, Layer))
 
 
 # ---------------------------------------------------------------------- automatic names
@@ -436,36 +387,7 @@ def reset_names() -> None:
         _names.clear()
 
 
-# ---------------------------------------------------------------------- arguments and structures
-
-
-def as_size(value: Any, owner: Any, argument: str, minimum: int = 1) -> int:
-    """Return a size as int.
-
-    Args:
-        value: A Python or NumPy integer.
-        owner: The layer, named in the message.
-        argument: The argument's name.
-        minimum: Smallest value allowed.
-
-    Raises:
-        ValueError: For anything else: bool, float, str, or an integer below the minimum.
-    """
-    try:
-        size = operator.index(value)
-    except TypeError:
-        size = minimum - 1
-    if size < minimum or isinstance(value, (bool, np.bool_)):
-        expected = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
-        raise ValueError(f"{owner}: {argument} must be {expected}. Received: {value!r}")
-    return size
-
-
-def _checked_shape(shape: Any, owner: Any, argument: str) -> Shape:
-    if not isinstance(shape, (tuple, list)):
-        hint = f" Write {argument}=({shape},)." if isinstance(shape, int) else ""
-        raise ValueError(f"{owner}: {argument} must be a tuple of integers and None.{hint} Received: {shape!r}")
-    return tuple(None if size is None else as_size(size, owner, f"each size of {argument}") for size in shape)
+# ---------------------------------------------------------------------- helpers
 
 
 def _unknown_keyword(cls: type, keyword: str) -> str:
@@ -481,33 +403,6 @@ def _unknown_keyword(cls: type, keyword: str) -> str:
     return f"{cls.__name__} got an unexpected keyword argument {keyword!r}.{hint} It takes: {', '.join(sorted(known))}"
 
 
-def _as_list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def _map(function: Callable[[Any], Any], inputs: Any) -> Any:
-    """``function`` of an input, or the list of it for each input of a list that holds arrays."""
-    if isinstance(inputs, (list, tuple)) and any(isinstance(item, (Tensor, np.ndarray)) for item in inputs):
-        return [function(item) for item in inputs]
-    return function(inputs)
-
-
-def _shapes(tensors: Any) -> Any:
-    return [tuple(t.shape) for t in tensors] if isinstance(tensors, (list, tuple)) else tuple(tensors.shape)
-
-
-def _is_shape(value: Any) -> bool:
-    return not any(isinstance(item, (tuple, list)) for item in value)
-
-
-def _map_shapes(function: Callable[[Shape], Any], shapes: Any) -> Any:
-    return function(tuple(shapes)) if _is_shape(shapes) else [function(tuple(shape)) for shape in shapes]
-
-
 def _unique(own: list[Parameter], layers: Iterator[Layer], kind: str) -> list[Parameter]:
     found = own + [weight for layer in layers for weight in getattr(layer, kind)]
     return list({id(weight): weight for weight in found}.values())
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

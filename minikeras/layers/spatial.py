@@ -14,10 +14,16 @@ import numpy as np
 from .. import ops
 from ..core import config
 from ..core.tensor import Tensor
-from .base import InputSpec, Layer, Shape, as_size
+from ..kernels import geometry
+from .base import Layer
+from .shapes import InputSpec, Shape, as_size
 
 Lengths = tuple[int | None, ...]
+Sizes = tuple[int, ...]
 Pair = tuple[int, int]
+
+# What one axis of space counts, for messages.
+_COUNTED = {1: ("steps",), 2: ("rows", "columns"), 3: ("planes", "rows", "columns")}
 
 
 class SpatialLayer(Layer):
@@ -129,10 +135,49 @@ def join_shape(batch: int | None, lengths: Lengths, channels: int | None, data_f
     return (batch, channels, *lengths) if data_format == "channels_first" else (batch, *lengths, channels)
 
 
+# ---------------------------------------------------------------------- windows
+
+
+def counted(rank: int) -> Sequence[str]:
+    """Return what each of ``rank`` axes of space counts, as messages call it: rows and columns for two."""
+    return _COUNTED.get(rank, [f"elements of axis {axis + 1}" for axis in range(rank)])
+
+
+def window_lengths(
+    lengths: Lengths, window: Sizes, strides: Sizes, dilation: Sizes, padding: str, owner: Any
+) -> Lengths:
+    """Return how many positions a window takes along each axis; None stays None.
+
+    Args:
+        lengths: Lengths of the input.
+        window, strides, dilation: One integer per axis.
+        padding: "valid", "same" or "causal".
+        owner: The layer, named in the message.
+
+    Raises:
+        ValueError: If the input is narrower than the window.
+    """
+    found: list[int | None] = []
+    for noun, n, k, s, d in zip(counted(len(lengths)), lengths, window, strides, dilation, strict=True):
+        if n is None:
+            found.append(None)
+            continue
+        ((lo, hi),) = geometry.explicit_padding(padding, (n,), (k,), (s,), (d,))
+        length = geometry.output_length(n, k, s, d, lo, hi) if n else 0
+        if length == 0:
+            dilated = f" with dilation {d}" if d > 1 else ""
+            raise ValueError(
+                f"{owner}: the window {k}{dilated} spans {geometry.window_span(k, d)} {noun}, the input has {n}. "
+                f"Received: an input with space {lengths}, padding={padding!r}"
+            )
+        found.append(length)
+    return tuple(found)
+
+
 # ---------------------------------------------------------------------- int and tuple arguments
 
 
-def as_tuple(value: Any, rank: int, owner: Any, argument: str, minimum: int = 1) -> tuple[int, ...]:
+def as_tuple(value: Any, rank: int, owner: Any, argument: str, minimum: int = 1) -> Sizes:
     """Return one integer per axis of space.
 
     Args:

@@ -1,0 +1,118 @@
+"""Shapes: what a layer expects of them (InputSpec), checked sizes, and structures of one or several inputs."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.tensor import Tensor
+
+Shape = tuple[int | None, ...]
+
+
+class InputSpec:
+    """What a layer expects of an input's shape. None leaves a property free.
+
+    Args:
+        dtype: Kept for Keras's signature; dtypes are converted, not checked.
+        shape: Expected shape, None where a dimension is free.
+        ndim: Expected number of axes.
+        max_ndim: Largest number of axes.
+        min_ndim: Smallest number of axes.
+        axes: Dict from axis to expected size.
+    """
+
+    def __init__(
+        self,
+        dtype: Any = None,
+        shape: Sequence[int | None] | None = None,
+        ndim: int | None = None,
+        max_ndim: int | None = None,
+        min_ndim: int | None = None,
+        axes: dict[int, int] | None = None,
+    ) -> None:
+        self.dtype = dtype
+        self.shape = None if shape is None else tuple(shape)
+        self.ndim = ndim if shape is None else len(shape)
+        self.max_ndim = max_ndim
+        self.min_ndim = min_ndim
+        self.axes = dict(axes or {})
+
+    def check(self, shape: Shape, owner: Any) -> None:
+        """Raise ValueError, naming ``owner``, if an input of this shape doesn't fit; None in it fits anything."""
+        ndim = len(shape)
+        for wrong, expected in (
+            (self.ndim is not None and ndim != self.ndim, f"{self.ndim}"),
+            (self.max_ndim is not None and ndim > self.max_ndim, f"at most {self.max_ndim}"),
+            (self.min_ndim is not None and ndim < self.min_ndim, f"at least {self.min_ndim}"),
+        ):
+            if wrong:
+                raise ValueError(
+                    f"{owner}: the input must have {expected} axes, the batch included, and has {ndim}. "
+                    f"Received: shape {shape}"
+                )
+        for axis, size in {**dict(enumerate(self.shape or ())), **self.axes}.items():
+            if size is not None and shape[axis] not in (size, None):
+                raise ValueError(
+                    f"{owner}: axis {axis} of the input must have size {size}, and has {shape[axis]}. "
+                    f"Received: shape {shape}"
+                )
+
+
+def as_size(value: Any, owner: Any, argument: str, minimum: int = 1) -> int:
+    """Return a size as int.
+
+    Args:
+        value: A Python or NumPy integer.
+        owner: The layer, named in the message.
+        argument: The argument's name.
+        minimum: Smallest value allowed.
+
+    Raises:
+        ValueError: For anything else: bool, float, str, or an integer below the minimum.
+    """
+    try:
+        size = operator.index(value)
+    except TypeError:
+        size = minimum - 1
+    if size < minimum or isinstance(value, (bool, np.bool_)):
+        expected = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
+        raise ValueError(f"{owner}: {argument} must be {expected}. Received: {value!r}")
+    return size
+
+
+def as_shape(shape: Any, owner: Any, argument: str) -> Shape:
+    if not isinstance(shape, (tuple, list)):
+        hint = f" Write {argument}=({shape},)." if isinstance(shape, int) else ""
+        raise ValueError(f"{owner}: {argument} must be a tuple of integers and None.{hint} Received: {shape!r}")
+    return tuple(None if size is None else as_size(size, owner, f"each size of {argument}") for size in shape)
+
+
+def as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def map_inputs(function: Callable[[Any], Any], inputs: Any) -> Any:
+    """``function`` of an input, or the list of it for each input of a list that holds arrays."""
+    if isinstance(inputs, (list, tuple)) and any(isinstance(item, (Tensor, np.ndarray)) for item in inputs):
+        return [function(item) for item in inputs]
+    return function(inputs)
+
+
+def shapes_of(tensors: Any) -> Any:
+    return [tuple(t.shape) for t in tensors] if isinstance(tensors, (list, tuple)) else tuple(tensors.shape)
+
+
+def is_shape(value: Any) -> bool:
+    return not any(isinstance(item, (tuple, list)) for item in value)
+
+
+def map_shapes(function: Callable[[Shape], Any], shapes: Any) -> Any:
+    return function(tuple(shapes)) if is_shape(shapes) else [function(tuple(shape)) for shape in shapes]
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
