@@ -1,0 +1,47 @@
+# make train    watch a network learn handwritten digits
+# make test     lint and types, then the suite twice: with NumPy and SciPy alone, and with everything and coverage
+# make clean    remove what the two have installed
+#
+# Both install what they need into .venv (and .venv-minimal) when pyproject.toml has changed, and are offline otherwise.
+# Another interpreter: make test PYTHON=python3.12
+
+PYTHON ?= python3
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2] if sys.version_info >= (3, 10) else "")')
+ifeq ($(VERSION),)
+$(error minikeras needs Python 3.10 or newer, but "$(PYTHON)" is $(shell $(PYTHON) --version 2>&1). Try: make PYTHON=python3.12)
+endif
+
+MAKEFLAGS += --no-print-directory
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# nothing of the caller's environment may shadow what is installed here
+unexport PYTHONPATH PYTHONHOME MYPYPATH
+
+.PHONY: train test clean
+.NOTPARALLEL:
+
+train: .venv/.examples-$(VERSION)
+	.venv/bin/python examples/train_digits.py
+
+test: .venv/.dev-$(VERSION) .venv-minimal/.pytest-$(VERSION)
+	.venv/bin/python -m ruff check .
+	.venv/bin/python -m mypy
+	.venv-minimal/bin/python -m pytest -q
+	.venv/bin/python -m pytest --cov
+
+clean:
+	rm -rf .venv .venv-minimal
+
+.venv/.dev-$(VERSION) .venv/.examples-$(VERSION): .venv/.%-$(VERSION): pyproject.toml .venv/.created-$(VERSION)
+	@echo "Installing minikeras with the extra '$*' into .venv"
+	@.venv/bin/python -m pip install --quiet --editable '.[$*]'
+	@touch $@
+
+.venv-minimal/.pytest-$(VERSION): pyproject.toml .venv-minimal/.created-$(VERSION)
+	@echo "Installing minikeras and pytest into .venv-minimal"
+	@.venv-minimal/bin/python -m pip install --quiet --editable . 'pytest>=8.2'
+	@touch $@
+
+# --clear: an environment that was left half made, or made with another Python, is made anew
+.venv/.created-$(VERSION) .venv-minimal/.created-$(VERSION):
+	@$(PYTHON) -m venv --clear $(@D)
+	@touch $@
