@@ -1,0 +1,39 @@
+"""The hot loops: plain ndarrays in, freshly allocated C-contiguous ndarrays out, inputs never written.
+
+Everything works for any number of spatial axes and any float dtype; the arguments are trusted, checks are made above.
+"""
+
+from __future__ import annotations
+
+from .conv import conv, conv_input_grad, conv_kernel_grad
+from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
+from .geometry import explicit_padding, output_length, output_lengths, taps, transposed_length, window_span
+from .normalization import batch_norm, batch_norm_grad
+from .pool import average_pool, average_pool_grad, max_pool, pool_gather, pool_scatter
+from .resize import block_sum, upsample_linear, upsample_linear_grad, upsample_nearest
+
+__all__ = [
+    "average_pool",
+    "average_pool_grad",
+    "batch_norm",
+    "batch_norm_grad",
+    "block_sum",
+    "conv",
+    "conv_input_grad",
+    "conv_kernel_grad",
+    "depthwise_conv",
+    "depthwise_input_grad",
+    "depthwise_kernel_grad",
+    "explicit_padding",
+    "max_pool",
+    "output_length",
+    "output_lengths",
+    "pool_gather",
+    "pool_scatter",
+    "taps",
+    "transposed_length",
+    "upsample_linear",
+    "upsample_linear_grad",
+    "upsample_nearest",
+    "window_span",
+]

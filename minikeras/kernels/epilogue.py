@@ -1,0 +1,33 @@
+"""What follows a contraction while its result is still in cache: bias and activation, in place."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def add_bias_and_activate(block: np.ndarray, bias: np.ndarray | None, activation: str | None) -> None:
+    """Add `bias` to the last axis of `block` and apply `activation`, in place.
+
+    Parameters
+    ----------
+    block : ndarray (..., channels)
+    bias : ndarray (channels,) or None
+    activation : {"relu", "tanh", "sigmoid"} or None
+    """
+    if bias is not None:
+        np.add(block, bias, out=block)
+    if activation == "relu":
+        np.maximum(block, 0, out=block)
+    elif activation == "tanh":
+        np.tanh(block, out=block)
+    elif activation == "sigmoid":
+        _sigmoid(block)
+
+
+def _sigmoid(block: np.ndarray) -> None:
+    """1 / (1 + exp(-x)) in place, accurate at both ends: where exp overflows the quotient is 0, as it should be."""
+    with np.errstate(over="ignore"):
+        np.negative(block, out=block)
+        np.exp(block, out=block)
+    block += 1
+    np.reciprocal(block, out=block)

@@ -1,0 +1,113 @@
+"""The arithmetic of sliding windows: pure integers, shared by every operation that slides one.
+
+A window of ``window`` taps, spaced ``dilation`` apart, visits every ``stride``-th position of an axis that was
+extended by ``lo`` elements in front and ``hi`` behind. Everything here follows from that sentence.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+Padding = tuple[tuple[int, int], ...]
+Slices = tuple[slice, ...]
+
+
+def window_span(window: int, dilation: int = 1) -> int:
+    """Number of elements from the first to the last tap of a window, both included."""
+    return (window - 1) * dilation + 1
+
+
+def output_length(length: int, window: int, stride: int, dilation: int = 1, lo: int = 0, hi: int = 0) -> int:
+    """Number of positions a window takes along an axis; 0 where it doesn't fit at all."""
+    return max((length + lo + hi - window_span(window, dilation)) // stride + 1, 0)
+
+
+def output_lengths(
+    lengths: Sequence[int], window: Sequence[int], strides: Sequence[int], dilation: Sequence[int], padding: Padding
+) -> tuple[int, ...]:
+    """`output_length` for every axis."""
+    return tuple(
+        output_length(n, k, s, d, lo, hi)
+        for n, k, s, d, (lo, hi) in zip(lengths, window, strides, dilation, padding, strict=True)
+    )
+
+
+def explicit_padding(
+    padding: str, lengths: Sequence[int], window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
+) -> Padding:
+    """Turn Keras's name of a padding into (lo, hi) pairs, one per axis.
+
+    Parameters
+    ----------
+    padding : {"valid", "same", "causal"}
+        "same" gives ``ceil(length / stride)`` outputs and puts an odd element behind, as TensorFlow does;
+        "causal" puts everything in front, so that no output sees a later input.
+    lengths, window, strides, dilation : sequences of int
+        One number per axis.
+
+    Raises
+    ------
+    ValueError
+        For any other name.
+    """
+    axes = zip(lengths, window, strides, dilation, strict=True)
+    if padding == "valid":
+        return tuple((0, 0) for _ in axes)
+    if padding == "causal":
+        return tuple((window_span(k, d) - 1, 0) for _, k, _, d in axes)
+    if padding == "same":
+        totals = (max((-(-n // s) - 1) * s + window_span(k, d) - n, 0) for n, k, s, d in axes)
+        return tuple((total // 2, total - total // 2) for total in totals)
+    raise ValueError(f"padding must be 'valid', 'same' or 'causal'. Received: padding={padding!r}")
+
+
+def transposed_length(
+    length: int, window: int, stride: int, padding: str, output_padding: int | None = None, dilation: int = 1
+) -> int:
+    """Length that a transposed convolution produces, by Keras's rule.
+
+    Without `output_padding`, "same" gives ``length * stride`` and "valid" the shortest axis whose convolution sees
+    every element. With it, the length is that of the plain adjoint, plus `output_padding`.
+
+    Raises
+    ------
+    ValueError
+        For a padding other than "valid" and "same".
+    """
+    if padding not in ("valid", "same"):
+        raise ValueError(f"padding must be 'valid' or 'same'. Received: padding={padding!r}")
+    span = window_span(window, dilation)
+    if output_padding is None:
+        return length * stride + (max(span - stride, 0) if padding == "valid" else 0)
+    trim = 2 * (span // 2) if padding == "same" else 0
+    return (length - 1) * stride + span - trim + output_padding
+
+
+def taps(
+    lengths: Sequence[int], window: Sequence[int], strides: Sequence[int], dilation: Sequence[int], padding: Padding
+) -> Iterator[tuple[Slices, Slices]]:
+    """For each tap of the window, in row-major order, the outputs it feeds and the inputs it reads there.
+
+    Only positions inside the input are covered, so padding needs no padded copy.
+
+    Yields
+    ------
+    (output slices, input slices)
+        One slice per axis, both selecting the same number of elements, perhaps none.
+    """
+    axes = zip(lengths, window, strides, dilation, padding, strict=True)
+    return (tuple(zip(*pairs, strict=True)) for pairs in itertools.product(*(_axis_taps(*axis) for axis in axes)))
+
+
+def _axis_taps(length: int, window: int, stride: int, dilation: int, pad: tuple[int, int]) -> list[tuple[slice, slice]]:
+    lo, hi = pad
+    outputs = output_length(length, window, stride, dilation, lo, hi)
+    pairs = []
+    for tap in range(window):
+        offset = tap * dilation - lo  # the input that output 0 reads through this tap
+        first = max(-(offset // stride), 0)
+        stop = max(min((length - 1 - offset) // stride + 1, outputs), first)
+        start = first * stride + offset
+        pairs.append((slice(first, stop), slice(start, start + (stop - first) * stride, stride)))
+    return pairs
