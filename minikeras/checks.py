@@ -1,0 +1,59 @@
+"""Checks of arguments that more than one namespace makes; their messages name owner, argument and what was expected."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+
+def number(owner: str, argument: str, value: Any, interval: str = "(-inf, inf)") -> float:
+    """The value as a float, if it is a real number inside the interval.
+
+    Args:
+        owner: Whose argument it is, for the message.
+        argument: Its name.
+        value: Python or NumPy number, or anything with one element such as a 0-d array; bool is refused.
+        interval: In the usual notation, such as ``"[0, 1)"``.
+
+    Raises:
+        TypeError: If it is no number.
+        ValueError: If it is outside.
+    """
+    if getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{owner}: {argument} must be a number in {interval}. Received: {value!r}")
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    result = float(value)
+    above = result >= low if interval.startswith("[") else result > low
+    below = result <= high if interval.endswith("]") else result < high
+    if math.isnan(result) or not (above and below):
+        raise ValueError(f"{owner}: {argument} must be a number in {interval}. Received: {value!r}")
+    return result
+
+
+def flag(owner: str, argument: str, value: Any) -> bool:
+    """The value as a bool, if it is true or false or (as files have it) 1 or 0.
+
+    Raises:
+        TypeError: If it is anything else.
+    """
+    if getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if not isinstance(value, numbers.Real) or value not in (0, 1):
+        raise TypeError(f"{owner}: {argument} must be True or False. Received: {value!r}")
+    return bool(value)
+
+
+def choice(owner: str, argument: str, value: Any, allowed: Sequence[str]) -> str:
+    """The value in lower case, if it is one of the allowed words.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not isinstance(value, str) or value.lower() not in allowed:
+        expected = ", ".join(repr(word) for word in allowed)
+        raise ValueError(f"{owner}: {argument} must be one of {expected}. Received: {value!r}")
+    return value.lower()
