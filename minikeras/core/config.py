@@ -93,6 +93,7 @@ def scope(
         TypeError, ValueError: as the setters do, before anything is changed.
 
     Example:
+        >>> from minikeras import config
         >>> with config.scope(floatx="float64"):
         ...     print(config.floatx())
         float64

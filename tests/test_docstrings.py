@@ -1,0 +1,19 @@
+"""Every example in a docstring runs and shows what it says."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import minikeras
+
+MODULES = [module.name for module in pkgutil.walk_packages(minikeras.__path__, "minikeras.")]
+
+
+@pytest.mark.parametrize("name", ["minikeras", *(name for name in MODULES if name != "minikeras.__main__")])
+def test_the_examples_of(name: str) -> None:
+    module = importlib.import_module(name)
+    assert doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0

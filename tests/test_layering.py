@@ -1,0 +1,174 @@
+"""Imports go down only: a module imports only what stands before it in `HOUSE`.
+
+One order for all modules, so there can be no cycle either. Imports under `if TYPE_CHECKING:` count as well: what a
+module knows by type it knows. The one exception is `minikeras/__init__.py`, whose `__getattr__` loads namespaces late.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import minikeras
+
+# A package's own name stands for its __init__.py.
+HOUSE = """
+    core.config core.random core.tape core.tensor core.primitive core.symbolic core
+    kernels.geometry kernels.blocks kernels.epilogue kernels.depthwise kernels.conv kernels.pool kernels.resize
+    kernels.normalization kernels
+
+    ops.elementwise ops.shape ops.reduce ops.epilogue ops.linalg ops.conv ops.pool ops.resize ops.nn ops.interop ops
+    transforms
+
+    registry
+    activations initializers regularizers constraints losses metrics
+    optimizers.base optimizers
+
+    layers.shapes layers.base layers.spatial layers.core layers.conv layers.conv_transpose layers.separable
+    layers.cropping layers.padding layers.upsampling layers.pooling layers.normalization layers.merge
+    layers.activation layers.noise layers
+    backend
+
+    saving
+    utils.np_utils utils.progress utils
+    datasets.digits datasets
+    callbacks
+
+    models.training models.sequential models
+    plot
+
+    minikeras
+    __main__
+""".split()  # noqa: SIM905 (a floor reads better than fifty quoted names)
+
+
+def faults(root: Path, house: list[str]) -> list[str]:
+    """What is wrong with the imports of the package at root, one line each."""
+    files = {_module(path, root): path for path in sorted(root.rglob("*.py"))}
+    place = {f"{root.name}.{name}" if name != root.name else name: index for index, name in enumerate(house)}
+    found = [f"{module} has no place in the house" for module in files if module not in place]
+    for module, path in files.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node, target in _imports(tree, module, path.name == "__init__.py", files.keys()):
+            if place.get(target, -1) >= place.get(module, len(house)):
+                found.append(f"{module}:{node.lineno} imports {target}, which stands above it")
+        if module != root.name:
+            late = sorted(set(_late_imports(tree, root.name)))
+            found += [f"{module}:{line} imports {root.name} late" for line in late]
+    return found
+
+
+def _module(path: Path, root: Path) -> str:
+    parts = path.relative_to(root.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imports(tree: ast.AST, module: str, is_package: bool, modules: set[str]) -> Iterator[tuple[ast.stmt, str]]:
+    """The imports of modules of the package itself, with the module that each name comes from."""
+    package = module if is_package else module.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node, alias.name) for alias in node.names if alias.name in modules)
+        elif isinstance(node, ast.ImportFrom):
+            source = _source(node, package)
+            for alias in node.names:
+                target = f"{source}.{alias.name}"
+                if target in modules:
+                    yield node, target
+                elif source in modules:
+                    yield node, source
+
+
+def _source(node: ast.ImportFrom, package: str) -> str:
+    if node.level == 0:
+        return node.module or ""
+    base = package.rsplit(".", node.level - 1)[0] if node.level > 1 else package
+    return f"{base}.{node.module}" if node.module else base
+
+
+def _late_imports(tree: ast.AST, package: str) -> Iterator[int]:
+    """The lines where a function imports from the package, by a statement or by name."""
+    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    for node in (inner for function in functions for inner in ast.walk(function)):
+        match node:
+            case ast.ImportFrom(level=level, module=name) if level > 0 or (name or "").split(".")[0] == package:
+                yield node.lineno
+            case ast.Import(names=aliases) if any(alias.name.split(".")[0] == package for alias in aliases):
+                yield node.lineno
+            case ast.Call(
+                func=ast.Name(id="__import__" | "import_module") | ast.Attribute(attr="import_module"),
+                args=[ast.Constant(value=str(name)), *_],
+            ) if name.startswith(".") or name.split(".")[0] == package:
+                yield node.lineno
+
+
+def test_imports_go_down_only() -> None:
+    assert faults(Path(minikeras.__file__).parent, HOUSE) == []
+
+
+def test_the_house_lists_only_what_exists_and_each_once() -> None:
+    root = Path(minikeras.__file__).parent
+    modules = {_module(path, root).removeprefix("minikeras.") for path in root.rglob("*.py")}
+    assert set(HOUSE) - modules == set()
+    assert len(set(HOUSE)) == len(HOUSE)
+
+
+def test_kernels_know_nothing_but_kernels() -> None:
+    root = Path(minikeras.__file__).parent
+    files = {_module(path, root): path for path in root.rglob("*.py")}
+    for module, path in files.items():
+        if module.startswith("minikeras.kernels"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            for _, target in _imports(tree, module, path.name == "__init__.py", files.keys()):
+                assert target.startswith("minikeras.kernels."), f"{module} imports {target}"
+
+
+PLANTED_HOUSE = ["low.first", "low.second", "low", "high", "house"]
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "fault"),
+    [
+        ("low/first.py", "from ..high import thing", "house.low.first:1 imports house.high, which stands above it"),
+        ("low/first.py", "from house import high", "house.low.first:1 imports house.high, which stands above it"),
+        ("low/first.py", "import house.high as h", "house.low.first:1 imports house.high, which stands above it"),
+        ("low/first.py", "from . import second", "house.low.first:1 imports house.low.second, which stands above it"),
+        ("low/second.py", "from . import thing", "house.low.second:1 imports house.low, which stands above it"),
+        ("high.py", "from . import thing", "house.high:1 imports house, which stands above it"),
+        ("high.py", "def f():\n    from .low import first", "house.high:2 imports house late"),
+        ("high.py", "class A:\n    def f(self):\n        import house.low", "house.high:3 imports house late"),
+        ("high.py", "def f():\n    importlib.import_module('house.low')", "house.high:2 imports house late"),
+        ("high.py", "def f():\n    import_module('.low', 'house')", "house.high:2 imports house late"),
+        ("attic.py", "", "house.attic has no place in the house"),
+    ],
+)
+def test_a_planted_fault_is_found(tmp_path: Path, file: str, source: str, fault: str) -> None:
+    root = _planted(tmp_path, {file: source})
+    assert faults(root, PLANTED_HOUSE) == [fault]
+
+
+def test_two_modules_that_import_each_other_are_found(tmp_path: Path) -> None:
+    root = _planted(tmp_path, {"low/first.py": "from . import second", "low/second.py": "from . import first"})
+    assert len(faults(root, PLANTED_HOUSE)) == 1
+
+
+def test_imports_downward_and_late_imports_of_other_packages_are_no_faults(tmp_path: Path) -> None:
+    sources = {
+        "low/second.py": "from . import first\nfrom .first import f\n\ndef g():\n    import scipy.special",
+        "low/__init__.py": "from .second import g",
+        "high.py": "from .low import first, g\nimport house.low.first",
+        "__init__.py": "from .high import f\n\ndef __getattr__(name):\n    return import_module('.low', 'house')",
+    }
+    assert faults(_planted(tmp_path, sources), PLANTED_HOUSE) == []
+
+
+def _planted(folder: Path, sources: dict[str, str]) -> Path:
+    root = folder / "house"
+    (root / "low").mkdir(parents=True)
+    empty = dict.fromkeys(["__init__.py", "high.py", "low/__init__.py", "low/first.py", "low/second.py"], "")
+    for file, source in {**empty, **sources}.items():
+        (root / file).write_text(source, encoding="utf-8")
+    return root
