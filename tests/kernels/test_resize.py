@@ -59,7 +59,7 @@ def test_results_are_owned_contiguous_and_of_the_same_dtype(kernel, size):
     assert y.dtype == np.float32
     assert y.flags.c_contiguous
     assert not np.shares_memory(x, y)
-    np.testing.assert_allclose(y, kernel(view.copy(), size=size), rtol=1e-6)
+    np.testing.assert_allclose(y, kernel(view.copy(), size=size), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(2, 3)])
