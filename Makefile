@@ -6,9 +6,10 @@
 # Another interpreter: make test PYTHON=python3.12
 
 PYTHON ?= python3
-VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2] if sys.version_info >= (3, 10) else "")')
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2] if sys.version_info >= (3, 10) else "")' 2>/dev/null)
 ifeq ($(VERSION),)
-$(error minikeras needs Python 3.10 or newer, but "$(PYTHON)" is $(shell $(PYTHON) --version 2>&1). Try: make PYTHON=python3.12)
+FOUND := $(or $(shell $(PYTHON) --version 2>/dev/null),not there)
+$(error minikeras needs Python 3.10 or newer, but "$(PYTHON)" is $(FOUND). Try: make PYTHON=python3.12)
 endif
 
 MAKEFLAGS += --no-print-directory
