@@ -8,7 +8,7 @@
 PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2] if sys.version_info >= (3, 10) else "")' 2>/dev/null)
 ifeq ($(VERSION),)
-FOUND := $(or $(shell $(PYTHON) --version 2>/dev/null),not there)
+FOUND := $(or $(shell $(PYTHON) --version 2>/dev/null),no such Python)
 $(error minikeras needs Python 3.10 or newer, but "$(PYTHON)" is $(FOUND). Try: make PYTHON=python3.12)
 endif
 
