@@ -188,9 +188,10 @@ def _infer(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict[
         except (ValueError, IndexError):
             if attempt == len(_PROBES) - 1 or not any(None in symbol.shape for symbol in symbols_in(inputs)):
                 raise
-    pairs = zip(one, other, strict=True) if isinstance(one, tuple) else [(one, other)]
+    several = isinstance(one, (list, tuple))
+    pairs = zip(one, other, strict=True) if several else [(one, other)]
     found = [(tuple(a if a == b else None for a, b in zip(x.shape, y.shape, strict=True)), x.dtype) for x, y in pairs]
-    return tuple(found) if isinstance(one, tuple) else found
+    return tuple(found) if several else found
 
 
 def _probe(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict[str, Any], free: int) -> Any:
