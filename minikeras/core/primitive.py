@@ -237,8 +237,8 @@ class Primitive:
         values: list[Any]
         if self._backward is not None:
             rule, names = self._backward
-            values = list(rule(*[reader[name] for name in names]))
-            values += [None] * (len(needs) - len(values))
+            values = [*rule(*[reader[name] for name in names]), *[None] * len(needs)]
+            del values[len(needs) :]  # a rule gives one for each optional input too, also where it was left out
         else:
             values = [None] * len(needs)
             for i, name in enumerate(self._input_names(len(needs))):
