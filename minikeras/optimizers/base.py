@@ -1,0 +1,239 @@
+"""What all optimizers share: clipping, decay, the walk over the parameters, constraints, the state."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import checks
+from ..core import config
+from ..core.tape import no_grad
+from ..core.tensor import Parameter, Tensor
+from ..registry import Configurable
+from .hyperparameter import Hyperparameter
+
+# Parameters are updated in blocks of so many elements, which stay in cache through all passes of a rule.
+BLOCK = 16384
+
+# update(p, g, scratch, *slots): one step on a block, in place; all are vectors, scratch two of them; g is not changed.
+Rule = Callable[..., None]
+
+
+class Optimizer(Configurable):
+    """Base of all optimizers.
+
+    A subclass names its state in ``slots`` (arrays of zeros beside each parameter) and defines `rule`.
+
+    Args:
+        lr: Learning rate.
+        clipnorm: If the norm of all gradients together exceeds this, they are scaled down to it; None for no limit.
+        clipvalue: Gradients are cut off at this absolute value; None for no limit.
+        learning_rate: Another name for ``lr``, which it replaces if given.
+
+    Raises:
+        TypeError, ValueError: If an argument is unknown or out of range.
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ()
+    saves_iterations: ClassVar[bool] = True
+    _config_excludes = ("learning_rate",)
+
+    lr = Hyperparameter("[0, inf)")
+    decay = Hyperparameter("[0, inf)")
+    clipnorm = Hyperparameter("[0, inf)", optional=True)
+    clipvalue = Hyperparameter("[0, inf)", optional=True)
+
+    def __init__(
+        self,
+        lr: float,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        learning_rate: float | None = None,
+        **unknown: Any,
+    ) -> None:
+        if unknown:
+            raise TypeError(_unknown_argument(type(self), next(iter(unknown))))
+        self.lr = lr if learning_rate is None else learning_rate
+        self.decay = 0.0
+        self.clipnorm = clipnorm
+        self.clipvalue = clipvalue
+        self._iterations = 0
+        self._params: list[Parameter] = []
+        self._state: dict[Parameter, list[np.ndarray]] = {}
+
+    @property
+    def learning_rate(self) -> Any:
+        """Another name for ``lr``."""
+        return self.lr
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self.lr = value
+
+    @property
+    def iterations(self) -> int:
+        """How many steps have been taken."""
+        return self._iterations
+
+    @iterations.setter
+    def iterations(self, value: int) -> None:
+        number = checks.number(type(self).__name__, "iterations", value, "[0, inf)")
+        if number != int(number):
+            raise ValueError(f"{type(self).__name__}: iterations must be an integer. Received: {value!r}")
+        self._iterations = int(number)
+
+    def apply_gradients(self, grads: Sequence[Any], params: Sequence[Parameter]) -> None:
+        """Take one step: update the parameters in place, then apply their constraints.
+
+        Args:
+            grads: A gradient (ndarray or Tensor) for each parameter; they are not changed.
+            params: The parameters. State is kept for each of them, whatever others come along in later steps.
+
+        Raises:
+            ValueError: If a gradient is missing or of another shape than its parameter.
+        """
+        arrays = self._checked_gradients(grads, params)
+        self.build(params)
+        rate = float(self.lr)
+        if self.decay:
+            rate /= 1.0 + self.decay * self._iterations
+        update = self.rule(rate, self._iterations + 1)
+        scale = self._clipping_scale(arrays)
+        for param, grad in zip(params, arrays, strict=True):
+            self._step(update, param, grad, scale)
+            if param.constraint is not None:
+                with no_grad():
+                    param.assign(param.constraint(param))
+        self._iterations += 1
+
+    def rule(self, rate: float, step: int) -> Rule:
+        """The update of one step.
+
+        Args:
+            rate: Learning rate of this step, after decay.
+            step: Its number, from 1 on.
+
+        Returns:
+            Function ``update(p, g, scratch, *slots)`` that changes a block ``p`` of a parameter and its ``slots`` in
+            place, given the gradient ``g``; ``scratch`` are two vectors of the same length to compute in.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define rule(rate, step)")
+
+    def build(self, params: Sequence[Parameter]) -> None:
+        """Make the state of parameters that have none yet; `get_weights` and `set_weights` go by these parameters."""
+        if len(params) == len(self._params) and all(a is b for a, b in zip(params, self._params, strict=True)):
+            return
+        self._params = list(params)
+        for param in self._params:
+            if param not in self._state:
+                self._state[param] = [np.zeros(self.slot_shape(slot, param), param.dtype) for slot in self.slots]
+
+    def slot_shape(self, slot: str, param: Parameter) -> tuple[int, ...]:
+        """The shape of a slot of a parameter: its own, unless a subclass says otherwise."""
+        return param.shape
+
+    def get_weights(self) -> list[np.ndarray]:
+        """The state in Keras 2's order: the step count (where Keras keeps it), then slot by slot for all parameters.
+
+        Empty before the first step or `build`.
+        """
+        count = [np.asarray(self._iterations, np.int64)] if self.saves_iterations and self._params else []
+        return count + [array.copy() for array in self._slot_arrays()]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set the state to what `get_weights` gave; `build` comes first if no step was taken yet.
+
+        Raises:
+            ValueError: If number or shapes of the arrays differ.
+        """
+        values = [np.asarray(value) for value in weights]
+        own = self._slot_arrays()
+        shapes = ([()] if self.saves_iterations and self._params else []) + [array.shape for array in own]
+        if [value.shape for value in values] != shapes:
+            hint = "" if self._params else " Call build(params) first: the state belongs to parameters."
+            raise ValueError(
+                f"{type(self).__name__}: expected {len(shapes)} arrays of the shapes {shapes}.{hint} "
+                f"Received: {len(values)}, of the shapes {[value.shape for value in values]}"
+            )
+        if len(values) > len(own):
+            self.iterations = values.pop(0).item()
+        for array, value in zip(own, values, strict=True):
+            array[...] = value
+
+    def get_config(self) -> dict[str, Any]:
+        """The hyperparameters; without ``clipnorm`` and ``clipvalue`` where they are None, as Keras 2 has it."""
+        config = super().get_config()
+        return {name: value for name, value in config.items() if value is not None}
+
+    def _slot_arrays(self) -> list[np.ndarray]:
+        return [self._state[param][i] for i in range(len(self.slots)) for param in self._params]
+
+    def _checked_gradients(self, grads: Sequence[Any], params: Sequence[Parameter]) -> list[np.ndarray]:
+        name = type(self).__name__
+        if len(grads) != len(params):
+            raise ValueError(
+                f"{name}: expected a gradient for each of {len(params)} parameters. Received: {len(grads)}"
+            )
+        arrays = []
+        for grad, param in zip(grads, params, strict=True):
+            if grad is None:
+                raise ValueError(
+                    f"{name}: the parameter {param.name!r} has no gradient (None), as the loss does not depend on it "
+                    "or passes an operation without derivative. Set trainable=False to leave it as it is."
+                )
+            array = grad.numpy() if isinstance(grad, Tensor) else np.asarray(grad)
+            if array.shape != param.shape:
+                raise ValueError(
+                    f"{name}: the gradient of {param.name!r} must have its shape {param.shape}. "
+                    f"Received: shape {array.shape}"
+                )
+            arrays.append(array)
+        return arrays
+
+    def _clipping_scale(self, grads: list[np.ndarray]) -> float:
+        """What all gradients are multiplied by so that their common norm is at most ``clipnorm``."""
+        if not self.clipnorm:
+            return 1.0
+        norm = math.sqrt(sum(float(np.vdot(grad, grad)) for grad in grads))
+        return self.clipnorm / norm if norm >= self.clipnorm else 1.0
+
+    def _step(self, update: Rule, param: Parameter, grad: np.ndarray, scale: float) -> None:
+        data = param.data
+        p = np.ascontiguousarray(data).reshape(-1)
+        g = np.asarray(grad, data.dtype).reshape(-1)
+        slots = [slot.reshape(-1) for slot in self._state[param]]
+        limit = self.clipvalue
+        clipped, *scratch = np.empty((3, min(BLOCK, p.size)), p.dtype)
+        for start in range(0, p.size, BLOCK):
+            block = slice(start, start + BLOCK)
+            length = p[block].size
+            gradient = g[block]
+            if scale != 1.0:
+                gradient = np.multiply(gradient, scale, out=clipped[:length])
+            if limit:
+                gradient = np.clip(gradient, -limit, limit, out=clipped[:length])
+            update(p[block], gradient, [row[:length] for row in scratch], *[slot[block] for slot in slots])
+        if not data.flags.c_contiguous:
+            data[...] = p.reshape(data.shape)
+        param.mark_changed()
+
+
+def fuzz(value: float | None) -> float:
+    """An optimizer's ``epsilon``: the configured fuzz factor if None."""
+    return config.epsilon() if value is None else value
+
+
+def _unknown_argument(cls: type, name: str) -> str:
+    signatures = [inspect.signature(owner.__init__) for owner in (cls, Optimizer)]  # type: ignore[misc]
+    known = {
+        p.name: None for signature in signatures for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD
+    }
+    known.pop("self")
+    close = difflib.get_close_matches(name, known)
+    hint = f" Did you mean {' or '.join(repr(word) for word in close)}?" if close else ""
+    return f"{cls.__name__}: unknown argument {name!r}.{hint} It takes {', '.join(known)}."
