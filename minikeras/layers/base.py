@@ -204,7 +204,8 @@ class Layer(Configurable):
         self.ensure_built(shapes_of(inputs))
         self._check_inputs(shapes_of(inputs))
         if symbolic.symbols_in(inputs):
-            return symbolic.record(self, (inputs,), {"training": training, **keywords})
+            with call_context(in_training()):  # the small arrays it runs on leave no penalties
+                return symbolic.record(self, (inputs,), {"training": training, **keywords})
         inputs = self._cast(inputs)
         if training is None or (training := bool(training)) == in_training():
             return self._run(inputs, in_training(), keywords)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import activations, constraints, initializers, ops, regularizers
+from .. import activations, checks, constraints, initializers, ops, regularizers
 from ..core.tensor import Parameter, Tensor
 from ..kernels import geometry
 from .shapes import Shape, as_size
-from .spatial import Lengths, SpatialLayer, as_choice, as_tuple, window_lengths
+from .spatial import Lengths, SpatialLayer, as_tuple, window_lengths
 
 
 class BaseConv(SpatialLayer):
@@ -39,10 +39,10 @@ class BaseConv(SpatialLayer):
         super().__init__(data_format=data_format, **kwargs)
         self.kernel_size = as_tuple(kernel_size, self.rank, self, "kernel_size")
         self.strides = as_tuple(strides, self.rank, self, "strides")
-        self.padding = as_choice(padding, self._paddings(), self, "padding")
+        self.padding = checks.choice(str(self), "padding", padding, self._paddings())
         self.dilation_rate = as_tuple(dilation_rate, self.rank, self, "dilation_rate")
         self.activation = activations.get(activation)
-        self.use_bias = use_bias
+        self.use_bias = checks.flag(str(self), "use_bias", use_bias)
         self.bias_initializer = initializers.get(bias_initializer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.activity_regularizer = regularizers.get(activity_regularizer)

@@ -85,6 +85,7 @@ def as_size(value: Any, owner: Any, argument: str, minimum: int = 1) -> int:
 
 
 def as_shape(shape: Any, owner: Any, argument: str) -> Shape:
+    """Return a shape as tuple; raise ValueError, naming ``owner``, unless it holds positive integers and None."""
     if not isinstance(shape, (tuple, list)):
         hint = f" Write {argument}=({shape},)." if isinstance(shape, int) else ""
         raise ValueError(f"{owner}: {argument} must be a tuple of integers and None.{hint} Received: {shape!r}")
@@ -92,27 +93,32 @@ def as_shape(shape: Any, owner: Any, argument: str) -> Shape:
 
 
 def as_list(value: Any) -> list[Any]:
+    """Return the items of a list or tuple, or a list of the one value."""
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def map_inputs(function: Callable[[Any], Any], inputs: Any) -> Any:
-    """``function`` of an input, or the list of it for each input of a list that holds arrays."""
+    """Return ``function`` of an input, or the list of it for each input of a list that holds arrays."""
     if isinstance(inputs, (list, tuple)) and any(isinstance(item, (Tensor, np.ndarray)) for item in inputs):
         return [function(item) for item in inputs]
     return function(inputs)
 
 
 def shapes_of(tensors: Any) -> Any:
+    """Return the shape of a tensor, or the list of the shapes of several."""
     return [tuple(t.shape) for t in tensors] if isinstance(tensors, (list, tuple)) else tuple(tensors.shape)
 
 
 def is_shape(value: Any) -> bool:
+    """Return whether this is one shape, not a list of several."""
     return not any(isinstance(item, (tuple, list)) for item in value)
 
 
 def map_shapes(function: Callable[[Shape], Any], shapes: Any) -> Any:
+    """Return ``function`` of a shape, or the list of it for each of several."""
     return function(tuple(shapes)) if is_shape(shapes) else [function(tuple(shape)) for shape in shapes]
 
 
 def count(number: int, noun: str) -> str:
+    """Return a number and its noun, in the plural where it is one."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

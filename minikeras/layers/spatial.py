@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import ops
+from .. import checks, ops
 from ..core import config
 from ..core.tensor import Tensor
 from ..kernels import geometry
@@ -112,7 +112,7 @@ def as_data_format(value: Any, rank: int, owner: Any) -> str:
     """
     if value is None:
         return "channels_last" if rank == 1 else config.image_data_format()
-    return as_choice(value, ("channels_last", "channels_first"), owner, "data_format")
+    return checks.choice(str(owner), "data_format", value, ("channels_last", "channels_first"))
 
 
 def channel_axis(data_format: str) -> int:
@@ -218,25 +218,15 @@ def as_pairs(value: Any, rank: int, owner: Any, argument: str) -> tuple[Pair, ..
         size = as_size(value, owner, argument, minimum=0)
         return ((size, size),) * rank
     if len(value) != rank:
-        forms = "a pair of integers" if rank == 1 else f"a tuple of {rank} integers or a tuple of {rank} pairs"
+        forms = "or a pair of them" if rank == 1 else f"a tuple of {rank} integers or a tuple of {rank} pairs"
         raise ValueError(f"{owner}: {argument} must be an integer, {forms}. Received: {value!r}")
     return tuple(_as_pair(item, owner, f"each item of {argument}") for item in value)
 
 
-def as_choice(value: Any, choices: Sequence[str], owner: Any, argument: str) -> str:
-    """Return one of the names in ``choices``, given in any case.
-
-    Raises:
-        ValueError: For anything else.
-    """
-    if not isinstance(value, str) or value.lower() not in choices:
-        expected = " or ".join(repr(choice) for choice in choices)
-        raise ValueError(f"{owner}: {argument} must be {expected}. Received: {value!r}")
-    return value.lower()
-
-
 def _as_pair(value: Any, owner: Any, argument: str) -> Pair:
-    before, after = value if _is_sequence(value) and len(value) == 2 else (value, value)
+    if _is_sequence(value) and len(value) != 2:
+        raise ValueError(f"{owner}: {argument} must be an integer of at least 0 or a pair of them. Received: {value!r}")
+    before, after = value if _is_sequence(value) else (value, value)
     return as_size(before, owner, argument, minimum=0), as_size(after, owner, argument, minimum=0)
 
 
