@@ -47,23 +47,15 @@ def resolve(metric: Any, loss: Any, output_shape: Sequence[int | None]) -> Resol
     Raises:
         ValueError: If the metric or the loss is unknown.
     """
-    log_name = (
-        {"accuracy": "acc", "acc": "acc", "crossentropy": "ce", "ce": "ce"}.get(metric)
-        if isinstance(metric, str)
-        else None
-    )
-    if log_name is None:
+    if not (isinstance(metric, str) and metric in _FAMILIES):
         function = get(metric)
         return Resolved(getattr(function, "__name__", type(function).__name__), function)
+    name, (binary, sparse, categorical) = _FAMILIES[metric]
     loss = losses.get(loss)
     loss = getattr(loss, "func", loss)  # functools.partial(binary_crossentropy, from_logits=True)
     if output_shape[-1] == 1 or loss is losses.binary_crossentropy:
-        kind = 0
-    elif loss is losses.sparse_categorical_crossentropy:
-        kind = 1
-    else:
-        kind = 2
-    return Resolved(log_name, _BY_KIND[log_name][kind])
+        return Resolved(name, binary)
+    return Resolved(name, sparse if loss is losses.sparse_categorical_crossentropy else categorical)
 
 
 @registry.register
@@ -146,9 +138,17 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> T
     return _in_top_k("sparse_top_k_categorical_accuracy", labels, y_pred, k)
 
 
-_BY_KIND: dict[str, tuple[Metric, Metric, Metric]] = {
-    "acc": (binary_accuracy, sparse_categorical_accuracy, categorical_accuracy),
-    "ce": (losses.binary_crossentropy, losses.sparse_categorical_crossentropy, losses.categorical_crossentropy),
+_ACCURACIES = (binary_accuracy, sparse_categorical_accuracy, categorical_accuracy)
+_CROSSENTROPIES = (
+    losses.binary_crossentropy,
+    losses.sparse_categorical_crossentropy,
+    losses.categorical_crossentropy,
+)
+_FAMILIES: dict[str, tuple[str, tuple[Metric, Metric, Metric]]] = {
+    "accuracy": ("acc", _ACCURACIES),
+    "acc": ("acc", _ACCURACIES),
+    "crossentropy": ("ce", _CROSSENTROPIES),
+    "ce": ("ce", _CROSSENTROPIES),
 }
 
 mse = MSE = losses.mean_squared_error
