@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import constraints, initializers, ops, regularizers
+from .. import checks, constraints, initializers, ops, regularizers
 from ..core import config, symbolic
-from ..core.tensor import Parameter, Tensor
+from ..core.tensor import Parameter, Tensor, as_array
 from ..registry import Configurable
 from .shapes import InputSpec, Shape, as_list, as_shape, as_size, count, is_shape, map_inputs, map_shapes, shapes_of
 
@@ -50,8 +50,8 @@ def call_context(training: bool = False, penalties: list[Tensor] | None = None) 
 
     Example:
         >>> with call_context(training=True) as context:
-        ...     y = layer(x)
-        >>> loss = loss + sum(context.penalties)
+        ...     in_training(), context.penalties
+        (True, [])
     """
     token = _context.set(CallContext(bool(training), [] if penalties is None else penalties))
     try:
@@ -124,8 +124,8 @@ class Layer(Configurable):
         if name is not None and not isinstance(name, str):
             raise TypeError(f"{type(self).__name__}: name must be a string. Received: name={name!r}")
         self.name = name or unique_name(type(self).__name__)
-        self.trainable = trainable
-        self.dtype = np.dtype(dtype or config.floatx()).name
+        self.trainable = checks.flag(str(self), "trainable", trainable)
+        self.dtype = _dtype_name(config.floatx() if dtype is None else dtype, self)
         if input_dim is not None:
             input_shape = (as_size(input_dim, self, "input_dim"),)
         if input_shape is not None:
@@ -334,14 +334,15 @@ class Layer(Configurable):
 
         Raises:
             ValueError: If their number or a shape differs; then none is changed.
+            TypeError: If one isn't made of numbers.
         """
         own = self.weights
-        arrays = [np.asarray(weight) for weight in weights]
-        if len(own) != len(arrays):
+        if len(own) != len(weights):
             unbuilt = "" if self.built else ", as it is not built yet"
             raise ValueError(
-                f"{self}: set_weights expects {count(len(own), 'array')}{unbuilt}. Received: {len(arrays)}"
+                f"{self}: set_weights expects {count(len(own), 'array')}{unbuilt}. Received: {len(weights)}"
             )
+        arrays = [as_array(value, weight.dtype) for weight, value in zip(own, weights, strict=True)]
         for weight, array in zip(own, arrays, strict=True):
             if weight.shape != array.shape:
                 raise ValueError(
@@ -389,6 +390,16 @@ def reset_names() -> None:
 
 
 # ---------------------------------------------------------------------- helpers
+
+
+def _dtype_name(dtype: Any, owner: Layer) -> str:
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = np.dtype(object)
+    if found.kind not in "fiub":
+        raise ValueError(f"{owner}: dtype must be a number type such as 'float32'. Received: {dtype!r}")
+    return found.name
 
 
 def _unknown_keyword(cls: type, keyword: str) -> str:

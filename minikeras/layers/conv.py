@@ -8,7 +8,7 @@ from .. import activations, checks, constraints, initializers, ops, regularizers
 from ..core.tensor import Parameter, Tensor
 from ..kernels import geometry
 from .shapes import Shape, as_size
-from .spatial import Lengths, SpatialLayer, as_tuple, window_lengths
+from .spatial import Channels, Lengths, SpatialLayer, as_tuple, window_lengths
 
 
 class BaseConv(SpatialLayer):
@@ -47,7 +47,6 @@ class BaseConv(SpatialLayer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.bias_constraint = constraints.get(bias_constraint)
-        self._fused = activations.fused_name(self.activation)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
                 f"{self}: strides other than 1 and a dilation_rate other than 1 exclude each other. "
@@ -88,8 +87,9 @@ class BaseConv(SpatialLayer):
 
     def compute(self, x: Tensor) -> Tensor:
         """Convolve, add the bias and apply the activation."""
-        y = self.convolve(x, self._fused)
-        return y if self._fused else self.activation(y)
+        fused = activations.fused_name(self.activation)
+        y = self.convolve(x, fused)
+        return y if fused else self.activation(y)
 
     def output_lengths(self, lengths: Lengths) -> Lengths:
         """Return how often the window fits along each axis."""
@@ -211,7 +211,7 @@ class Conv(BaseConv):
             activation=activation,
         )
 
-    def output_channels(self, channels: int | None) -> int:
+    def output_channels(self, channels: Channels) -> Channels:
         """One per filter."""
         return self.filters
 

@@ -11,6 +11,7 @@ from .. import constraints, initializers, ops, regularizers
 from ..core.tensor import Parameter, Tensor
 from .conv import BaseConv
 from .shapes import as_size
+from .spatial import Channels
 
 
 class BaseDepthwise(BaseConv):
@@ -126,7 +127,7 @@ class DepthwiseConv(BaseDepthwise):
         """Convolve each channel of x (batch, *space, channels) with its own kernels."""
         return self.convolve_depthwise(x, self.bias, activation)
 
-    def output_channels(self, channels: int | None) -> int | None:
+    def output_channels(self, channels: Channels) -> Channels:
         """``depth_multiplier`` for each channel."""
         return None if channels is None else channels * self.depth_multiplier
 
@@ -266,7 +267,7 @@ class SeparableConv(BaseDepthwise):
             activation=activation,
         )
 
-    def output_channels(self, channels: int | None) -> int:
+    def output_channels(self, channels: Channels) -> Channels:
         """One per filter."""
         return self.filters
 

@@ -7,7 +7,7 @@ transposed views and its outputs leave as such.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from .shapes import InputSpec, Shape, as_size
 Lengths = tuple[int | None, ...]
 Sizes = tuple[int, ...]
 Pair = tuple[int, int]
+Channels = TypeVar("Channels", int, "int | None")
 
 # What one axis of space counts, for messages.
 _COUNTED = {1: ("steps",), 2: ("rows", "columns"), 3: ("planes", "rows", "columns")}
@@ -55,7 +56,7 @@ class SpatialLayer(Layer):
         """Return the lengths of the output's axes of space; None stays None. Raises ValueError if one is no length."""
         return lengths
 
-    def output_channels(self, channels: int | None) -> int | None:
+    def output_channels(self, channels: Channels) -> Channels:
         """Return the number of the output's channels."""
         return channels
 

@@ -159,6 +159,17 @@ def test_get_weights_gives_copies_and_set_weights_takes_them():
     assert layer.factor.tolist() == [2.0, 2.0]
 
 
+def test_set_weights_takes_tensors_and_lists():
+    layer, other = Scale(), Scale(dtype="float64", weights=[[0.1, 0.2]])
+    layer(np.ones((1, 2)))
+    other(np.ones((1, 2)))
+    layer.set_weights(other.weights)
+    assert layer.factor.tolist() == np.float32([0.1, 0.2]).tolist()
+    assert other.factor.tolist() == [0.1, 0.2]
+    with pytest.raises(TypeError, match=r"expected real numbers"):
+        layer.set_weights([["a", "b"]])
+
+
 def test_set_weights_refuses_another_number_or_shape_and_then_changes_nothing():
     layer = Twice(name="twice")
     with pytest.raises(ValueError, match=r"Twice 'twice': set_weights expects 0 arrays, as it is not built yet. Rec"):
@@ -300,6 +311,9 @@ def test_the_input_shape_can_be_given_in_keras_s_ways(keywords, expected):
         ({"batch_input_shape": (-1, 1)}, ValueError, "size of batch_input_shape must be .*. Received: -1"),
         ({"batch_size": True, "input_shape": (1,)}, ValueError, "positive integer. Received: True"),
         ({"input_dim": 2.5}, ValueError, "input_dim must be a positive integer. Received: 2.5"),
+        ({"dtype": "float33", "name": "a"}, ValueError, "Layer 'a': dtype must be a number .* Received: 'float33'"),
+        ({"dtype": object}, ValueError, "dtype must be a number type such as 'float32'. Received: <class 'object'>"),
+        ({"trainable": "no", "name": "a"}, TypeError, "Layer 'a': trainable must be True or False. Received: 'no'"),
         ({"name": 3}, TypeError, "Layer: name must be a string. Received: name=3"),
     ],
 )

@@ -7,9 +7,11 @@ import itertools
 import numpy as np
 import pytest
 
+from minikeras import activations
 from minikeras.core.tensor import Tensor
 from minikeras.layers import Conv1D, Conv2D, Conv3D
 from minikeras.layers.base import call_context
+from minikeras.layers.conv import BaseConv
 from tests.layers.properties import check_configuration, check_data_formats, check_gradients, check_output_shape
 from tests.layers.reference import check, reference_cases
 
@@ -133,6 +135,22 @@ def test_a_fused_activation_is_the_function(activation):
 def test_any_callable_is_an_activation():
     y = Conv1D(1, 1, activation=lambda x: x * 2.0, kernel_initializer="ones")(np.ones((1, 2, 1), np.float32))
     assert y.numpy().ravel().tolist() == [2.0, 2.0]
+
+
+def test_the_activation_can_be_replaced():
+    layer = Conv1D(1, 1, activation="relu", kernel_initializer="ones")
+    x = np.full((1, 2, 1), -2.0, np.float32)
+    assert layer(x).numpy().ravel().tolist() == [0.0, 0.0]
+    layer.activation = activations.linear
+    assert layer(x).numpy().ravel().tolist() == [-2.0, -2.0]
+
+
+def test_the_base_says_what_a_subclass_must_write():
+    layer = Conv1D(1, 1)
+    with pytest.raises(NotImplementedError, match=r"Conv1D must write make_kernels"):
+        BaseConv.make_kernels(layer, 1)
+    with pytest.raises(NotImplementedError, match=r"Conv1D must write convolve"):
+        BaseConv.convolve(layer, Tensor([[[1.0]]]), None)
 
 
 def test_causal_outputs_do_not_see_later_inputs():
