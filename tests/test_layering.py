@@ -23,12 +23,12 @@ HOUSE = """
     ops.elementwise ops.shape ops.reduce ops.epilogue ops.linalg ops.conv ops.pool ops.resize ops.nn ops.interop ops
     transforms
 
-    registry
+    checks registry
     activations initializers regularizers constraints losses metrics
-    optimizers.base optimizers
+    optimizers.hyperparameter optimizers.base optimizers.sgd optimizers.adagrad optimizers.adam optimizers
 
     layers.shapes layers.base layers.spatial layers.core layers.conv layers.conv_transpose layers.separable
-    layers.cropping layers.padding layers.upsampling layers.pooling layers.normalization layers.merge
+    layers.cropping layers.padding layers.upsampling layers.pooling layers.normalization
     layers.activation layers.noise layers
     backend
 
@@ -37,11 +37,10 @@ HOUSE = """
     datasets.digits datasets
     callbacks
 
-    models.training models.sequential models
+    models.data models.objective models.training models.sequential models
     plot
 
     minikeras
-    __main__
 """.split()  # noqa: SIM905 (a floor reads better than fifty quoted names)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import checks
+
 
 def to_categorical(
     y: npt.ArrayLike, num_classes: int | None = None, dtype: npt.DTypeLike = "float32"
@@ -64,7 +66,7 @@ def normalize(x: npt.ArrayLike, axis: int = -1, order: float = 2) -> npt.NDArray
         A new array of x's shape; integers become float64.
 
     Raises:
-        TypeError: if axis isn't an integer or x doesn't hold real numbers.
+        TypeError: if axis isn't an integer, order no number, or x doesn't hold real numbers.
         ValueError: if x has no such axis or order isn't positive.
 
     Example:
@@ -79,9 +81,7 @@ def normalize(x: npt.ArrayLike, axis: int = -1, order: float = 2) -> npt.NDArray
         raise TypeError(f"normalize: axis must be an integer. Received: {axis!r}")
     if not -array.ndim <= axis < array.ndim:
         raise ValueError(f"normalize: axis must be one of the {array.ndim} axes of x. Received: {axis!r}")
-    if isinstance(order, bool) or not isinstance(order, numbers.Real) or not order > 0:
-        raise ValueError(f"normalize: order must be a positive number. Received: {order!r}")
-    norms = np.linalg.norm(array, order, axis, keepdims=True)
+    norms = np.linalg.norm(array, checks.number("normalize", "order", order, "(0, inf]"), axis, keepdims=True)
     return array / np.where(norms == 0, 1, norms)
 
 
