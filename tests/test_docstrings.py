@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ MODULES = [module.name for module in pkgutil.walk_packages(minikeras.__path__, "
 
 
 @pytest.mark.parametrize("name", ["minikeras", *(name for name in MODULES if name != "minikeras.__main__")])
-def test_the_examples_of(name: str) -> None:
+def test_the_examples_of(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # for examples that write files
     module = importlib.import_module(name)
     assert doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
