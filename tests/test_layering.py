@@ -1,7 +1,8 @@
 """Imports go down only: a module imports only what stands before it in `HOUSE`.
 
-One order for all modules, so there can be no cycle either. Imports under `if TYPE_CHECKING:` count as well: what a
-module knows by type it knows. The one exception is `minikeras/__init__.py`, whose `__getattr__` loads namespaces late.
+One order for all modules, so there can be no cycle either. Imports under `if TYPE_CHECKING:` count as well, since what
+a module knows by type it knows, but they may look ahead inside their own package: the tape holds Tensors. The one other
+exception is `minikeras/__init__.py`, whose `__getattr__` loads namespaces late.
 """
 
 from __future__ import annotations
@@ -51,8 +52,10 @@ def faults(root: Path, house: list[str]) -> list[str]:
     found = [f"{module} has no place in the house" for module in files if module not in place]
     for module, path in files.items():
         tree = ast.parse(path.read_text(encoding="utf-8"))
+        types_only = set(_types_only(tree))
         for node, target in _imports(tree, module, path.name == "__init__.py", files.keys()):
-            if place.get(target, -1) >= place.get(module, len(house)):
+            ahead = place.get(target, -1) >= place.get(module, len(house))
+            if ahead and not (node in types_only and _package(target, root) == _package(module, root)):
                 found.append(f"{module}:{node.lineno} imports {target}, which stands above it")
         if module != root.name:
             late = sorted(set(_late_imports(tree, root.name)))
@@ -63,6 +66,19 @@ def faults(root: Path, house: list[str]) -> list[str]:
 def _module(path: Path, root: Path) -> str:
     parts = path.relative_to(root.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _package(module: str, root: Path) -> str:
+    """The package that a module is in; a module right under the root is on its own."""
+    package = module.rpartition(".")[0]
+    return module if package == root.name else package
+
+
+def _types_only(tree: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            for statement in node.body:
+                yield from ast.walk(statement)
 
 
 def _imports(tree: ast.AST, module: str, is_package: bool, modules: set[str]) -> Iterator[tuple[ast.stmt, str]]:
@@ -135,6 +151,16 @@ PLANTED_HOUSE = ["low.first", "low.second", "low", "high", "house"]
         ("low/first.py", "from house import high", "house.low.first:1 imports house.high, which stands above it"),
         ("low/first.py", "import house.high as h", "house.low.first:1 imports house.high, which stands above it"),
         ("low/first.py", "from . import second", "house.low.first:1 imports house.low.second, which stands above it"),
+        (
+            "low/first.py",
+            "if TYPE_CHECKING:\n    from ..high import T",
+            "house.low.first:2 imports house.high, which stands above it",
+        ),
+        (
+            "low/first.py",
+            "if fast:\n    from .second import f",
+            "house.low.first:2 imports house.low.second, which stands above it",
+        ),
         ("low/second.py", "from . import thing", "house.low.second:1 imports house.low, which stands above it"),
         ("high.py", "from . import thing", "house.high:1 imports house, which stands above it"),
         ("high.py", "def f():\n    from .low import first", "house.high:2 imports house late"),
@@ -157,6 +183,7 @@ def test_two_modules_that_import_each_other_are_found(tmp_path: Path) -> None:
 def test_imports_downward_and_late_imports_of_other_packages_are_no_faults(tmp_path: Path) -> None:
     sources = {
         "low/second.py": "from . import first\nfrom .first import f\n\ndef g():\n    import scipy.special",
+        "low/first.py": "if TYPE_CHECKING:\n    from .second import g",
         "low/__init__.py": "from .second import g",
         "high.py": "from .low import first, g\nimport house.low.first",
         "__init__.py": "from .high import f\n\ndef __getattr__(name):\n    return import_module('.low', 'house')",
