@@ -21,7 +21,7 @@ HOUSE = """
     kernels.geometry kernels.blocks kernels.epilogue kernels.depthwise kernels.conv kernels.pool kernels.resize
     kernels.normalization kernels
 
-    ops.elementwise ops.shape ops.reduce ops.epilogue ops.linalg ops.conv ops.pool ops.resize ops.nn ops.interop ops
+    ops.elementwise ops.shape ops.reduce ops.epilogue ops.linalg ops.windows ops.conv ops.pool ops.resize ops.nn ops.interop ops
     transforms
 
     checks registry

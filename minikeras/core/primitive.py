@@ -142,7 +142,10 @@ class Primitive:
                 arrays.append(_operand(value))
         if not any(isinstance(array, np.ndarray) for array in arrays):
             arrays = [array if array is None else np.asarray(array, config.floatx()) for array in arrays]
-        result = self.forward(*arrays, **static)
+        try:
+            result = self.forward(*arrays, **static)
+        except (ValueError, TypeError, IndexError) as error:
+            raise self._explained(error, arrays, static) from error
         extra = None
         if self._extra:
             result, extra = result
@@ -171,6 +174,20 @@ class Primitive:
             inputs = tuple([given.get(name) for name in self._inputs[: last + 1]])
             static = {name: given[name] for name in self._static_defaults if name in given}
         return inputs, static
+
+    def _explained(self, error: Exception, arrays: list[Any], static: dict[str, Any]) -> Exception:
+        """An error of the forward as one that names the operation and what it received."""
+        if str(error).startswith(f"{self.name}: "):
+            return error
+        names = self._input_names(len(arrays))
+        received = [
+            f"{name} of shape {np.shape(array)} and dtype {np.asarray(array).dtype}"
+            for name, array in zip(names, arrays, strict=False)
+            if array is not None
+        ]
+        received += [f"{name}={value!r:.60}" for name, value in static.items()]
+        kind = TypeError if isinstance(error, TypeError) else IndexError if type(error) is IndexError else ValueError
+        return kind(f"{self.name}: {str(error).strip()}. Received: {', '.join(received)}")
 
     def _record(
         self,

@@ -251,7 +251,7 @@ class Tensor:
                 )
             return Tensor(np.ones(self.shape, self.dtype))
         if not isinstance(value, Tensor):
-            value = Tensor(np.asarray(value, self.dtype))
+            value = Tensor(value, dtype=self.dtype)
         if value.shape != self.shape:
             raise ValueError(
                 f"backward: the gradient must have the output's shape {self.shape}. Received: {value.shape}"

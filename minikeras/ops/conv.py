@@ -17,6 +17,7 @@ from ..core.primitive import primitive
 from ..core.tensor import Tensor
 from .epilogue import through_activation
 from .reduce import sum as reduce_sum
+from .windows import check_kernel, check_sliding
 
 Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -48,6 +49,9 @@ def conv(
     Returns:
         Tensor (N, *positions, F).
     """
+    check_sliding(x, strides=strides, padding=padding, dilation=dilation)
+    check_kernel(x, w, bias, w.shape[-2] * groups, w.shape[-1])
+    _check_groups(w, groups)
     return kernels.conv(
         x, w, bias, strides=strides, padding=padding, dilation=dilation, groups=groups, activation=activation
     )
@@ -103,6 +107,9 @@ def conv_input_grad(
     Returns:
         Tensor (N, *input_size, C).
     """
+    check_sliding(delta, input_size=input_size, strides=strides, padding=padding, dilation=dilation)
+    check_kernel(delta, w, bias, w.shape[-1], w.shape[-2] * groups)
+    _check_groups(w, groups)
     return kernels.conv_input_grad(
         delta,
         w,
@@ -144,6 +151,7 @@ def conv_kernel_grad(
     x: Any, delta: Any, *, window: Ints, strides: Ints, padding: Pairs, dilation: Ints, groups: int = 1
 ) -> Any:
     """The adjoint of :func:`conv` in its kernel: (N, *spatial, C), (N, *positions, F) -> (*window, C / groups, F)."""
+    check_sliding(x, window=window, strides=strides, padding=padding, dilation=dilation)
     return kernels.conv_kernel_grad(
         x, delta, window=window, strides=strides, padding=padding, dilation=dilation, groups=groups
     )
@@ -166,6 +174,11 @@ def _(
         conv_input_grad(delta, g, input_size=x_shape[1:-1], **sliding) if needs[0] else None,
         conv(x, g, **sliding) if needs[1] else None,
     )
+
+
+def _check_groups(w: Any, groups: int) -> None:
+    if w.shape[-1] % groups:
+        raise ValueError(f"the {w.shape[-1]} filters of the kernel must divide evenly into groups")
 
 
 def _bias_grad(g: Tensor) -> Tensor:
@@ -192,6 +205,8 @@ def depthwise_conv(
     Returns:
         Tensor (N, *positions, C * M).
     """
+    check_sliding(x, strides=strides, padding=padding, dilation=dilation)
+    check_kernel(x, w, bias, w.shape[-2], w.shape[-2] * w.shape[-1])
     return kernels.depthwise_conv(
         x, w, bias, strides=strides, padding=padding, dilation=dilation, activation=activation
     )
@@ -223,6 +238,8 @@ def _(
 @primitive
 def depthwise_input_grad(delta: Any, w: Any, *, input_size: Ints, strides: Ints, padding: Pairs, dilation: Ints) -> Any:
     """The adjoint of :func:`depthwise_conv` in its input: (N, *positions, C * M) -> (N, *input_size, C)."""
+    check_sliding(delta, input_size=input_size, strides=strides, padding=padding, dilation=dilation)
+    check_kernel(delta, w, None, w.shape[-2] * w.shape[-1], w.shape[-2])
     return kernels.depthwise_input_grad(
         delta, w, input_size=input_size, strides=strides, padding=padding, dilation=dilation
     )
@@ -249,6 +266,7 @@ def _(
 @primitive
 def depthwise_kernel_grad(x: Any, delta: Any, *, window: Ints, strides: Ints, padding: Pairs, dilation: Ints) -> Any:
     """The adjoint of :func:`depthwise_conv` in its kernel: -> (*window, C, M)."""
+    check_sliding(x, window=window, strides=strides, padding=padding, dilation=dilation)
     return kernels.depthwise_kernel_grad(x, delta, window=window, strides=strides, padding=padding, dilation=dilation)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import kernels
 from ..core.primitive import primitive
+from .windows import check_sliding
 
 Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -23,6 +24,7 @@ def max_pool(x: Any, *, window: Ints, strides: Ints, padding: Pairs) -> Any:
     Returns:
         Tensor (N, *positions, C).
     """
+    check_sliding(x, window=window, strides=strides, padding=padding)
     return kernels.max_pool(x, window=window, strides=strides, padding=padding)
 
 
@@ -67,6 +69,7 @@ def average_pool(x: Any, *, window: Ints, strides: Ints, padding: Pairs) -> Any:
     Returns:
         Tensor (N, *positions, C).
     """
+    check_sliding(x, window=window, strides=strides, padding=padding)
     return kernels.average_pool(x, window=window, strides=strides, padding=padding)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import kernels
 from ..core.primitive import primitive
+from .windows import check_sliding
 
 Ints = tuple[int, ...]
 
@@ -13,6 +14,7 @@ Ints = tuple[int, ...]
 @primitive
 def upsample_nearest(x: Any, *, size: Ints) -> Any:
     """Every element repeated ``size`` times along each spatial axis."""
+    check_sliding(x, size=size)
     return kernels.upsample_nearest(x, size=size)
 
 
@@ -29,6 +31,7 @@ block_sum.vjps(x=lambda g, size: upsample_nearest(g, size=size))
 @primitive
 def upsample_linear(x: Any, *, size: Ints) -> Any:
     """Linear interpolation along each spatial axis, with half-pixel centres and the border repeated."""
+    check_sliding(x, size=size)
     return kernels.upsample_linear(x, size=size)
 
 

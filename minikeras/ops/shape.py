@@ -104,6 +104,7 @@ def _ndim(x: Any) -> int:
 def pad(x: Any, *, pairs: Pairs, value: float = 0.0) -> Any:
     """``x`` extended by ``(before, after)`` elements per axis, all of them ``value``."""
     x = np.asarray(x)
+    _check_pairs(x, pairs)
     shape = [n + before + after for n, (before, after) in zip(x.shape, pairs, strict=True)]
     result = np.full(shape, value, x.dtype) if value else np.zeros(shape, x.dtype)
     result[_inner(x.shape, pairs)] = x
@@ -113,8 +114,14 @@ def pad(x: Any, *, pairs: Pairs, value: float = 0.0) -> Any:
 @primitive
 def crop(x: Any, *, pairs: Pairs) -> Any:
     """``x`` without the first and last ``(before, after)`` elements per axis (a view)."""
+    _check_pairs(x, pairs)
     inner = tuple(n - before - after for n, (before, after) in zip(x.shape, pairs, strict=True))
     return x[_inner(inner, pairs)]
+
+
+def _check_pairs(x: np.ndarray, pairs: Pairs) -> None:
+    if len(pairs) != x.ndim or any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
+        raise ValueError(f"expected one (before, after) pair of integers >= 0 for each of {x.ndim} axes")
 
 
 def _inner(shape: Sequence[int], pairs: Pairs) -> tuple[slice, ...]:

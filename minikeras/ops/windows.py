@@ -1,0 +1,27 @@
+"""What operations that slide a window ask of their arguments; the operation adds its name and what it received."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def check_sliding(x: np.ndarray, **per_axis: Any) -> None:
+    """Raise ValueError unless ``x`` is (N, *spatial, C) and every argument has one entry per spatial axis."""
+    if np.ndim(x) < 3:
+        raise ValueError("expected an array (N, *spatial, channels)")
+    rank = x.ndim - 2
+    for name, values in per_axis.items():
+        if not isinstance(values, (tuple, list)) or len(values) != rank:
+            raise ValueError(f"{name} must be a tuple of {rank}, one entry per spatial axis")
+
+
+def check_kernel(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, channels: int, filters: int) -> None:
+    """Raise ValueError unless the kernel has the axes of ``x``, ``x`` has ``channels`` and the bias ``filters``."""
+    if np.ndim(w) != x.ndim:
+        raise ValueError(f"expected a kernel of {x.ndim} axes, as the input has")
+    if x.shape[-1] != channels:
+        raise ValueError(f"the kernel of shape {w.shape} takes {channels} channels")
+    if bias is not None and np.shape(bias) != (filters,):
+        raise ValueError(f"expected a bias of shape ({filters},)")
