@@ -1,0 +1,105 @@
+"""Activations: the numbers of Keras 2.2.4, derivatives, names."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from minikeras import Tensor, activations, gradients, ops
+from minikeras.layers import Layer
+from tests.functions import assert_close, check_derivatives, reference, reference_names
+
+NAMES = reference_names("act")
+
+
+def test_the_reference_covers_all_activations():
+    assert sorted(activations.registry) == NAMES
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", NAMES)
+def test_values_and_gradients_are_those_of_keras(name, dtype):
+    arrays = {key: reference()[f"act/{name}/{key}"].astype(dtype) for key in ("y", "g", "dx")}
+    x = Tensor(reference()["act/x"].astype(dtype), requires_grad=True)
+    y = activations.get(name)(x)
+    (dx,) = gradients(y, [x], Tensor(arrays["g"]))
+    assert y.dtype == dx.dtype == dtype
+    assert_close(y, arrays["y"])
+    assert_close(dx, arrays["dx"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_first_and_second_derivatives_agree_with_differences(name):
+    x = np.random.default_rng(1).normal(size=(3, 4)) * 2  # no value near the kinks at 0 and ±2.5
+    assert min(np.abs(np.abs(x) - kink).min() for kink in (0, 2.5)) > 1e-3
+    check_derivatives(activations.get(name), x)
+
+
+def test_relu_with_all_its_arguments():
+    x = np.array([[-2.0, 0.5, 1.0, 2.0, 9.0]])
+    y = activations.relu(x, alpha=0.1, max_value=6.0, threshold=1.0)
+    np.testing.assert_allclose(y.numpy(), [[-0.3, -0.05, 1.0, 2.0, 6.0]])
+
+
+def test_softmax_along_another_axis_sums_to_one_there():
+    x = np.random.default_rng(0).normal(size=(2, 3, 4))
+    np.testing.assert_allclose(activations.softmax(x, axis=1).numpy().sum(axis=1), 1.0)
+
+
+def test_softmax_needs_a_batch_axis():
+    for wrong in (np.zeros(3), [0.0, 1.0]):
+        with pytest.raises(ValueError, match=r"softmax: x must have at least two axes.*Received: 1 axes"):
+            activations.softmax(wrong)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_round_trip(name):
+    function = activations.get(name)
+    assert function is getattr(activations, name)
+    assert activations.serialize(function) == name
+    assert activations.deserialize(name) is function
+
+
+def test_none_is_linear_and_a_callable_is_taken_as_it_is():
+    assert activations.get(None) is activations.linear
+    assert activations.get(np.cos) is np.cos
+    x = Tensor(np.ones(2))
+    assert activations.linear(x) is x
+
+
+def test_a_layer_as_activation_works_with_a_warning():
+    class Twice(Layer):
+        def call(self, inputs):
+            return inputs * 2.0
+
+    layer = Twice()
+    with pytest.warns(UserWarning, match="Twice is a layer: add it to the model by itself"):
+        assert activations.get(layer) is layer
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fused_names_stand_for_what_the_operations_apply(name):
+    function = activations.get(name)
+    fused = activations.fused_name(function)
+    assert fused == (name if name in ("relu", "tanh", "sigmoid") else None)
+    if fused:
+        x, w = reference()["act/x"], np.eye(7)
+        assert_close(ops.dense(x, w, activation=fused), function(x).numpy())
+
+
+@pytest.mark.parametrize(
+    ("identifier", "message"),
+    [
+        ("rely", "Unknown activation: 'rely'. Did you mean 'relu'"),
+        ("soft max", "Did you mean 'softmax'"),
+        ("", "Unknown activation: ''"),
+        (1.5, "Cannot interpret the activation: .*Received: 1.5"),
+        (True, "Cannot interpret the activation: .*Received: True"),
+        (["relu"], r"Cannot interpret the activation: .*Received: \['relu'\]"),
+        ({"class_name": "relu", "config": {"alpha": 1}}, "activation 'relu' is a function and takes no configuration"),
+        ({"name": "relu"}, "Improper activation configuration"),
+    ],
+)
+def test_a_wrong_identifier_says_what_was_expected(identifier, message):
+    with pytest.raises(ValueError, match=message):
+        activations.get(identifier)
