@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -99,12 +100,14 @@ def test_a_missing_keras_json_is_no_matter(tmp_path: Path) -> None:
     [b"", b"{", b"[]", b"null", b"\xff\xfe\x00", b"[" * 100_000, b'{"epsilon": ' + b"9" * 5000 + b"}"],
     ids=["empty", "half", "list", "null", "not utf-8", "too deep", "too long a number"],
 )
-def test_a_malformed_keras_json_is_a_warning_that_names_the_file(tmp_path: Path, content: bytes) -> None:
+def test_a_malformed_keras_json_is_a_warning_that_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
     (tmp_path / "keras.json").write_bytes(content)
-    shown, warned = show_with(tmp_path)
-    assert shown == "float32 1e-07 channels_last"
-    assert f"UserWarning: {tmp_path / 'keras.json'}" in warned
-    assert "is ignored" in warned
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    with pytest.warns(UserWarning, match=f"^{re.escape(str(tmp_path / 'keras.json'))} .* is ignored"):
+        config._load_user_defaults()
+    assert (config.floatx(), config.epsilon(), config.image_data_format()) == ("float32", 1e-7, "channels_last")
 
 
 def test_an_unreadable_keras_json_is_a_warning(tmp_path: Path) -> None:
