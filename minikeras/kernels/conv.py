@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from itertools import product
 
 import numpy as np
 
-from .blocks import Block, window_blocks
+from .blocks import Block, input_blocks, windows
 from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
 from .epilogue import add_bias_and_activate
-from .geometry import Padding, output_lengths
+from .geometry import Padding, output_lengths, phases
 
 Ints = tuple[int, ...]
 
@@ -99,13 +98,11 @@ def conv_input_grad(
         return out
     w = _transposed_kernel(w, groups)
     out = np.empty((len(g), *input_size, w.shape[-1]), np.result_type(g, w))
-    axes = zip(input_size, g.shape[1:-1], window, strides, dilation, padding, strict=True)
-    for phase in product(*(_phases(*axis) for axis in axes)):
-        target, taps, reads, pads, steps = zip(*phase, strict=True)
-        part = out[(slice(None), *target)]
-        if all(t.stop > t.start for t in taps):
-            source, kernel = g[(slice(None), *reads)], w[taps]
-            _convolve(source, kernel, bias, part, (1,) * len(window), pads, steps, groups, activation)
+    for phase in phases(input_size, g.shape[1:-1], window, strides, dilation, padding):
+        source, kernel = g[(slice(None), *phase.reads)], w[phase.taps]
+        part = out[(slice(None), *phase.inputs)]
+        if kernel.size:
+            _convolve(source, kernel, bias, part, (1,) * len(window), phase.padding, phase.dilation, groups, activation)
         else:
             part[...] = 0
             add_bias_and_activate(part, bias, activation)
@@ -131,19 +128,19 @@ def conv_kernel_grad(
     ndarray (*window, C / groups, F)
     """
     channels, filters = x.shape[-1] // groups, g.shape[-1]
-    shape = (*window, channels, filters)
     if groups == x.shape[-1] > 1:
         dw = depthwise_kernel_grad(x, g, window=window, strides=strides, padding=padding, dilation=dilation)
-        return dw.reshape(shape)
-    depth = math.prod(window) * channels
-    total = np.zeros((groups, depth, filters // groups), np.result_type(x, g))
-    partial = np.empty_like(total)
-    blocks = _column_blocks(x, g.shape[1:-1], window, strides, dilation, padding, groups, filters)
-    for block, columns in blocks:
-        # (G, C/G taps, positions) @ (G, positions, F/G)
-        np.matmul(columns.transpose(0, 2, 1), _grouped(g[block], groups), out=partial)
-        total += partial
-    return np.ascontiguousarray(total.transpose(1, 0, 2)).reshape(shape)
+        return dw.reshape(*window, channels, filters)
+    sizes = g.shape[1:-1]
+    rowwise = _rowwise(sizes, window, strides, x.shape[-1], 0)
+    rows = window[0] if rowwise else 1
+    total = np.zeros((rows, groups, math.prod(window) // rows * channels, filters // groups), np.result_type(x, g))
+    for block, columns in _column_blocks(x, sizes, window, strides, dilation, padding, groups, filters, rowwise):
+        cotangent = _grouped(g[block], groups, columns[0].shape[1])
+        for row, column in zip(total, columns, strict=True):
+            # (G, images, taps C/G, positions) @ (G, images, positions, F/G)
+            row += np.matmul(column.swapaxes(-1, -2), cotangent).sum(axis=1)
+    return np.ascontiguousarray(total.swapaxes(1, 2)).reshape(*window, channels, filters)
 
 
 def _convolve(
@@ -159,14 +156,31 @@ def _convolve(
 ) -> None:
     """Write the convolution into `out` (N, *output, F), which may be any view."""
     window, filters, sizes = w.shape[:-2], w.shape[-1], out.shape[1:-1]
-    kernel = _grouped(w, groups)  # (G, taps C/G, F/G)
-    for block, columns in _column_blocks(x, sizes, window, strides, dilation, padding, groups, filters):
+    rowwise = _rowwise(sizes, window, strides, x.shape[-1], filters)
+    rows = window[0] if rowwise else 1
+    kernels = w.reshape(rows, -1, groups, filters // groups).swapaxes(1, 2)[:, :, None]  # (rows, G, 1, taps C/G, F/G)
+    for block, columns in _column_blocks(x, sizes, window, strides, dilation, padding, groups, filters, rowwise):
         target = out[block]
         result = target if target.flags.c_contiguous else np.empty(target.shape, out.dtype)
-        np.matmul(columns, kernel, out=_grouped(result, groups))
+        total = _grouped(result, groups, columns[0].shape[1])
+        np.matmul(columns[0], kernels[0], out=total)
+        for column, kernel in zip(columns[1:], kernels[1:], strict=True):
+            total += np.matmul(column, kernel)
         add_bias_and_activate(result, bias, activation)
         if result is not target:
             target[...] = result
+
+
+def _rowwise(sizes: Ints, window: Ints, strides: Ints, channels: int, filters: int) -> bool:
+    """Whether to lower all axes but the first, and sum one GEMM per tap of that (Cho and Brand 2017).
+
+    It copies fewer columns, but costs sums of `filters` results per position, and GEMMs of single images.
+    """
+    rows, rest = window[0], math.prod(window[1:])
+    if rows == 1 or strides[0] > 1 or math.prod(sizes) < 256:
+        return False
+    lowered = rest * channels if rest > 1 else 0
+    return lowered + 1.5 * (rows - 1) * filters < rows * rest * channels
 
 
 def _column_blocks(
@@ -178,40 +192,59 @@ def _column_blocks(
     padding: Padding,
     groups: int,
     filters: int,
-) -> Iterator[tuple[Block, np.ndarray]]:
-    """Lower `x` in blocks: (block, columns (G, positions, taps C/G)).
+    rowwise: bool,
+) -> Iterator[tuple[Block, list[np.ndarray]]]:
+    """Lower `x` in blocks: (block, [columns (G, images, positions, taps C/G)]).
 
-    The columns lie in memory by position, or by tap where that gives the copy the longer runs: NumPy copies
-    run by run, and a first layer's three colours are too short a run.
+    The list has one entry for each tap of the window's first axis if `rowwise`, else a single one that takes the
+    images for one. The columns lie in memory by position, or by tap where that gives the copy the longer runs:
+    NumPy copies run by run, and a first layer's three colours are too short a run.
     """
-    rank, channels, taps = len(window), x.shape[-1], math.prod(window)
-    depth = taps * channels
-    run = (window[-1] if dilation[-1] == 1 and groups == 1 else 1) * (channels // groups)
-    by_tap = taps > 1 and run < min(sizes[-1], 32)
-    row_bytes = (depth + filters) * math.prod(sizes[1:]) * x.itemsize
-    visits = window_blocks(
-        x, sizes, window, strides, dilation, padding, row_bytes, depth * filters // groups * x.itemsize, by_tap
+    channels = x.shape[-1]
+    run = (window[-1] if dilation[-1] == 1 and len(window) > rowwise else 1) * (channels // groups)
+    by_tap = not rowwise and run < min(sizes[-1], 16) and math.prod(window) > 1
+    taps = (1, *window[1:]) if rowwise else window
+    width, depth = math.prod(sizes[1:]), math.prod(taps) * channels
+    visits = input_blocks(
+        x,
+        sizes,
+        window,
+        strides,
+        dilation,
+        padding,
+        row_bytes=(depth + (1 + rowwise) * filters) * width * x.itemsize,
+        at_least=depth * filters // groups * x.itemsize,
+        split=channels if by_tap else groups,
     )
-    positions = tuple(range(rank + 1))
-    offsets = (*range(rank + 1, 2 * rank + 1), 2 * rank + 2)  # window and channels of the group
-    order = (2 * rank + 1, *offsets, *positions) if by_tap else (2 * rank + 1, *positions, *offsets)
-    for block, view in visits:
-        size = math.prod(view.shape[: rank + 1])
-        if taps == groups == 1:
-            yield block, view.reshape(1, size, depth)
+    for block, part in visits:
+        height = block[1].stop - block[1].start
+        if not rowwise:
+            view = windows(part, (height, *sizes[1:]), window, strides, dilation)
+            yield block, [_lower(view, groups, by_tap).reshape(groups, 1, -1, depth // groups)]
             continue
-        grouped = view.reshape(*view.shape[:-1], groups, channels // groups).transpose(order)
-        lowered = np.empty(grouped.shape, x.dtype)
-        lowered[...] = grouped
-        if by_tap:
-            yield block, lowered.reshape(groups, depth // groups, size).transpose(0, 2, 1)
-        else:
-            yield block, lowered.reshape(groups, size, depth // groups)
+        view = windows(part, (height + (window[0] - 1) * dilation[0], *sizes[1:]), taps, strides, dilation)
+        columns = _lower(view, groups, by_tap)
+        starts = (tap * dilation[0] * width for tap in range(window[0]))
+        yield block, [columns[:, :, start : start + height * width] for start in starts]
 
 
-def _grouped(array: np.ndarray, groups: int) -> np.ndarray:
-    """(*any, F) seen as (groups, any, F / groups)."""
-    return array.reshape(-1, groups, array.shape[-1] // groups).transpose(1, 0, 2)
+def _lower(view: np.ndarray, groups: int, by_tap: bool) -> np.ndarray:
+    """Columns (G, images, positions, taps C/G) of windows (images, split, *sizes, *window, C / split)."""
+    images, split, rank = *view.shape[:2], view.ndim // 2 - 1
+    sizes, offsets = tuple(range(2, 2 + rank)), tuple(range(2 + rank, 3 + 2 * rank))
+    size, depth = math.prod(view.shape[2 : 2 + rank]), math.prod(view.shape[2 + rank :])
+    if not by_tap:
+        return view.transpose(1, 0, *sizes, *offsets).reshape(groups, images, size, depth)
+    channels = split // groups
+    grouped = view.reshape(images, groups, channels, *view.shape[2:-1])
+    sizes, window = tuple(n + 1 for n in sizes), tuple(n + 1 for n in offsets[:-1])
+    lowered = grouped.transpose(1, *window, 2, 0, *sizes).reshape(groups, depth * channels, images, size)
+    return lowered.transpose(0, 2, 3, 1)
+
+
+def _grouped(array: np.ndarray, groups: int, images: int) -> np.ndarray:
+    """(*any, F) seen as (groups, images, the rest, F / groups)."""
+    return array.reshape(images, -1, groups, array.shape[-1] // groups).transpose(2, 0, 1, 3)
 
 
 def _transposed_kernel(w: np.ndarray, groups: int) -> np.ndarray:
@@ -221,36 +254,3 @@ def _transposed_kernel(w: np.ndarray, groups: int) -> np.ndarray:
     swapped = np.moveaxis(split, -1, -3)  # (*window, F/G, C/G, G)
     swapped = np.swapaxes(swapped, -1, -2).reshape(*window, filters // groups, groups * channels)
     return np.flip(swapped, tuple(range(len(window))))
-
-
-def _phases(
-    length: int, outputs: int, window: int, stride: int, dilation: int, pad: tuple[int, int]
-) -> Iterator[tuple[slice, slice, slice, tuple[int, int], int]]:
-    """Cut an axis of the input into phases by remainder modulo the stride.
-
-    Input i, counted from the padded start as ``i + lo = q stride + phase``, is read by tap t at output
-    ``q - (t dilation - phase) / stride`` where that is whole: by every ``stride / gcd``-th tap.
-
-    Yields
-    ------
-    (inputs, taps, reads, padding, dilation)
-        For each phase: its inputs; its taps in the reversed kernel; and the convolution over the outputs that gives
-        them, as the slice it reads, what to pad that with, and the distance of its taps.
-    """
-    lo = pad[0]
-    common = math.gcd(stride, dilation)
-    step, spacing = stride // common, dilation // common
-    for first in range(min(stride, length)):
-        quotient, phase = divmod(first + lo, stride)
-        count = -(-(length - first) // stride)
-        inputs = slice(first, None, stride)
-        taps = [t for t in range(window) if t * dilation % stride == phase]
-        if not taps:
-            yield inputs, slice(0, 0), slice(0, 0), (0, 0), 1
-            continue
-        start = quotient - (taps[-1] * dilation - phase) // stride
-        stop = start + count + (len(taps) - 1) * spacing
-        before = min(max(-start, 0), stop - start)
-        reads = slice(min(max(start, 0), outputs), max(min(stop, outputs), 0))
-        behind = stop - start - before - max(reads.stop - reads.start, 0)
-        yield inputs, slice(window - 1 - taps[-1], window - taps[0], step), reads, (before, behind), spacing

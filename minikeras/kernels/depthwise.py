@@ -1,18 +1,21 @@
 """Depthwise convolution and its two gradients: every channel is filtered by itself.
 
-With one product per element and tap there is nothing for a GEMM to reuse, so taps are accumulated directly,
-in blocks that stay in cache. Shapes: x (N, *spatial, C), w (*window, C, M), g (N, *output, C M), channel c M + m.
+With one product per element and tap there is nothing for a GEMM to reuse. Instead of lowering, a sum of products
+runs over the windows as they lie in memory, with the kernel repeated along the last spatial axis, so that the
+innermost loop takes a row of pixels with all their channels at once.
+Shapes: x (N, *spatial, C), w (*window, C, M), g (N, *output, C M), channel c M + m.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
-from .blocks import blocks
+from .blocks import Block, input_blocks, windows
 from .epilogue import add_bias_and_activate
-from .geometry import Padding, output_lengths, taps
+from .geometry import Padding, output_lengths, phases
 
 Ints = tuple[int, ...]
 
@@ -45,15 +48,12 @@ def depthwise_conv(
     """
     *window, channels, multiplier = w.shape
     sizes = output_lengths(x.shape[1:-1], window, strides, dilation, padding)
-    pairs = list(taps(x.shape[1:-1], window, strides, dilation, padding))
-    kernels = w.reshape(-1, channels, multiplier)
-    out = np.zeros((len(x), *sizes, channels, multiplier), np.result_type(x, w))
-    for images in _image_blocks(out, x):
-        target, source = out[images], x[images, ..., None]
-        for (o, i), kernel in zip(pairs, kernels, strict=True):
-            target[(slice(None), *o)] += source[(slice(None), *i)] * kernel
-        add_bias_and_activate(target.reshape(*target.shape[:-2], -1), bias, activation)
-    return out.reshape(len(x), *sizes, channels * multiplier)
+    out = np.empty((len(x), *sizes, channels, multiplier), np.result_type(x, w))
+    for m in range(multiplier):
+        _filter(x, w[..., m], out[..., m], strides, padding, dilation)
+    out = out.reshape(len(x), *sizes, channels * multiplier)
+    add_bias_and_activate(out, bias, activation)
+    return out
 
 
 def depthwise_input_grad(
@@ -75,14 +75,20 @@ def depthwise_input_grad(
     ndarray (N, *input_size, C)
     """
     *window, channels, multiplier = w.shape
-    pairs = list(taps(input_size, window, strides, dilation, padding))
-    kernels = w.reshape(-1, channels, multiplier)
+    sizes = g.shape[1:-1]
+    g = g.reshape(len(g), *sizes, channels, multiplier)
+    reversed_kernel = np.flip(w, tuple(range(len(window))))
     dx = np.zeros((len(g), *input_size, channels), np.result_type(g, w))
-    for images in _image_blocks(dx, g):
-        target, source = dx[images], g[images].reshape(-1, *g.shape[1:-1], channels, multiplier)
-        for (o, i), kernel in zip(pairs, kernels, strict=True):
-            for m in range(multiplier):
-                target[(slice(None), *i)] += source[(slice(None), *o)][..., m] * kernel[:, m]
+    for phase in phases(input_size, sizes, window, strides, dilation, padding):
+        target = dx[(slice(None), *phase.inputs)]
+        if not reversed_kernel[phase.taps].size:
+            continue
+        for m in range(multiplier):
+            source, kernel = g[(slice(None), *phase.reads)][..., m], reversed_kernel[phase.taps][..., m]
+            part = target if m == 0 else np.empty(target.shape, dx.dtype)
+            _filter(source, kernel, part, (1,) * len(window), phase.padding, phase.dilation)
+            if m:
+                target += part
     return dx
 
 
@@ -103,19 +109,55 @@ def depthwise_kernel_grad(
     -------
     ndarray (*window, C, M)
     """
-    channels = x.shape[-1]
+    channels, sizes = x.shape[-1], g.shape[1:-1]
     multiplier = g.shape[-1] // channels
-    pairs = list(taps(x.shape[1:-1], window, strides, dilation, padding))
-    axes = list(range(1, x.ndim + 1))
-    dw = np.zeros((len(pairs), channels, multiplier), np.result_type(x, g))
-    for images in _image_blocks(x, g):
-        source, cotangent = x[images], g[images].reshape(-1, *g.shape[1:-1], channels, multiplier)
-        for (o, i), total in zip(pairs, dw, strict=True):
-            total += np.einsum(source[(slice(None), *i)], axes, cotangent[(slice(None), *o)], [*axes, 0], [axes[-1], 0])
-    return dw.reshape(*window, channels, multiplier)
+    g = g.reshape(len(g), *sizes, channels, multiplier)
+    dw = np.zeros((multiplier, *window, sizes[-1], channels), np.result_type(x, g))
+    for block, view, positions, taps, row in _row_windows(x, sizes, window, strides, dilation, padding):
+        shape = [view.shape[axis] for axis in (*positions, *row)]
+        for m in range(multiplier):
+            part = np.einsum(
+                view, [*positions, *taps, *row], g[block][..., m].reshape(shape), [*positions, *row], [*taps, *row]
+            )
+            dw[m] += part.reshape(dw.shape[1:])  # positions along a row are kept apart until the end: long inner loops
+    return np.ascontiguousarray(np.moveaxis(dw.sum(axis=-2), 0, -1))
 
 
-def _image_blocks(*arrays: np.ndarray) -> Iterator[slice]:
-    size = sum(a[:1].nbytes for a in arrays)
-    for images, _ in blocks(len(arrays[0]), 1, size):
-        yield images
+def _filter(x: np.ndarray, w: np.ndarray, out: np.ndarray, strides: Ints, padding: Padding, dilation: Ints) -> None:
+    """Write the convolution of every channel of `x` with its kernel in `w` (*window, C) into `out`, any view."""
+    window, sizes = w.shape[:-1], out.shape[1:-1]
+    kernel = np.repeat(w[..., None, :], sizes[-1], axis=-2)
+    for block, view, positions, taps, row in _row_windows(x, sizes, window, strides, dilation, padding):
+        target = out[block]
+        result = target if target.flags.c_contiguous else np.empty(target.shape, out.dtype)
+        np.einsum(
+            view,
+            [*positions, *taps, *row],
+            kernel.reshape([view.shape[axis] for axis in (*taps, *row)]),
+            [*taps, *row],
+            [*positions, *row],
+            out=result.reshape([view.shape[axis] for axis in (*positions, *row)]),
+        )
+        if result is not target:
+            target[...] = result
+
+
+def _row_windows(
+    x: np.ndarray, sizes: Ints, window: Ints, strides: Ints, dilation: Ints, padding: Padding
+) -> Iterator[tuple[Block, np.ndarray, range, range, range]]:
+    """Visit the windows of `x` in blocks, as a view whose last axis is a row of positions with their channels.
+
+    Where the window moves by more than one element, a row isn't contiguous, and stays two axes.
+
+    Yields
+    ------
+    (block, view, axes of images and further positions, axes of taps, axes of the row)
+    """
+    rank, channels = len(window), x.shape[-1]
+    row = (sizes[-1] * channels,) if strides[-1] == 1 else (sizes[-1], channels)
+    positions, taps = range(rank), range(rank, 2 * rank)
+    row_bytes = 2 * math.prod(sizes[1:]) * channels * x.itemsize
+    for block, part in input_blocks(x, sizes, window, strides, dilation, padding, row_bytes=row_bytes):
+        heights = (block[1].stop - block[1].start, *sizes[1:])
+        view = np.moveaxis(windows(part, heights, window, strides, dilation)[:, 0], rank, -2)
+        yield block, view.reshape(*view.shape[:-2], *row), positions, taps, range(2 * rank, 2 * rank + len(row))

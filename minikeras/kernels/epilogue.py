@@ -15,13 +15,20 @@ def add_bias_and_activate(block: np.ndarray, bias: np.ndarray | None, activation
     activation : {"relu", "tanh", "sigmoid"} or None
     """
     if bias is not None:
-        np.add(block, bias, out=block)
+        _add_bias(block, bias)
     if activation == "relu":
         np.maximum(block, 0, out=block)
     elif activation == "tanh":
         np.tanh(block, out=block)
     elif activation == "sigmoid":
         _sigmoid(block)
+
+
+def _add_bias(block: np.ndarray, bias: np.ndarray) -> None:
+    if block.size > 10_000 and block.flags.c_contiguous:  # repeated along a row, for longer inner loops
+        bias = np.tile(bias, block.shape[-2])
+        block = block.reshape(-1, bias.size)
+    np.add(block, bias, out=block)
 
 
 def _sigmoid(block: np.ndarray) -> None:

@@ -7,7 +7,9 @@ extended by ``lo`` elements in front and ``hi`` behind. Everything here follows 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 Padding = tuple[tuple[int, int], ...]
 Slices = tuple[slice, ...]
@@ -111,3 +113,69 @@ def _axis_taps(length: int, window: int, stride: int, dilation: int, pad: tuple[
         start = first * stride + offset
         pairs.append((slice(first, stop), slice(start, start + (stop - first) * stride, stride)))
     return pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Part of the adjoint of a window's slide: the inputs of one remainder modulo the stride, per axis.
+
+    They are an ordinary convolution, of stride 1, over ``outputs[reads]`` extended by `padding`, with the taps
+    ``kernel[taps]`` of the reversed kernel, `dilation` apart. There may be no such taps.
+    """
+
+    inputs: Slices
+    taps: Slices
+    reads: Slices
+    padding: Padding
+    dilation: tuple[int, ...]
+
+
+def phases(
+    lengths: Sequence[int],
+    outputs: Sequence[int],
+    window: Sequence[int],
+    strides: Sequence[int],
+    dilation: Sequence[int],
+    padding: Padding,
+) -> Iterator[Phase]:
+    """Decompose the adjoint of a strided window into convolutions that together write every input once.
+
+    Parameters
+    ----------
+    lengths, outputs : sequences of int
+        Sizes of the input and of the output.
+    window, strides, dilation, padding
+        Those of the window.
+    """
+    axes = zip(lengths, outputs, window, strides, dilation, padding, strict=True)
+    for parts in itertools.product(*(_axis_phases(*axis) for axis in axes)):
+        yield Phase(*zip(*parts, strict=True))
+
+
+def _axis_phases(
+    length: int, outputs: int, window: int, stride: int, dilation: int, pad: tuple[int, int]
+) -> list[tuple[slice, slice, slice, tuple[int, int], int]]:
+    """The fields of `Phase` along one axis.
+
+    Input i, counted from the padded start as ``i + lo = q stride + phase``, is read by tap t at output
+    ``q - (t dilation - phase) / stride`` where that is whole: by every ``stride / gcd``-th tap.
+    """
+    common = math.gcd(stride, dilation)
+    step, spacing = stride // common, dilation // common
+    parts = []
+    for first in range(min(stride, length)):
+        quotient, phase = divmod(first + pad[0], stride)
+        count = -(-(length - first) // stride)
+        inputs = slice(first, None, stride)
+        hits = [tap for tap in range(window) if tap * dilation % stride == phase]
+        if not hits:
+            parts.append((inputs, slice(0, 0), slice(0, 0), (0, 0), 1))
+            continue
+        start = quotient - (hits[-1] * dilation - phase) // stride
+        stop = start + count + (len(hits) - 1) * spacing
+        before = min(max(-start, 0), stop - start)
+        low = min(max(start, 0), outputs)
+        high = max(min(stop, outputs), low)
+        pads = (before, stop - start - before - (high - low))
+        parts.append((inputs, slice(window - 1 - hits[-1], window - hits[0], step), slice(low, high), pads, spacing))
+    return parts

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 
 import numpy as np
 
-from .blocks import blocks
+from .blocks import image_blocks
 
 
 def batch_norm(
@@ -26,20 +26,29 @@ def batch_norm(
     -------
     y : ndarray, shape of x
     mean, variance : ndarray (C,)
-        Of this batch, the variance biased. Blocks' sums of squared deviations are merged as by
-        Chan, Golub and LeVeque (1983) in float64, so a large mean costs no accuracy.
+        Of this batch, the variance biased. The variance is the mean square of the deviations from the mean, and
+        sums go on in float64 from block to block, so a large mean or batch costs no accuracy.
     """
-    planes = _planes(x, axis)
-    mean, variance = _moments(planes)
-    scale = _scale(gamma, variance, epsilon)
+    planes, repeats = _planes(x, axis)
+    mean = _mean(planes, repeats)
     y = np.empty(planes.shape, x.dtype)
-    centre, factor = _column(mean, x.dtype), _column(scale, x.dtype)
-    for block in _plane_blocks(planes):
-        part = np.subtract(planes[block], centre, out=y[block])
+    centre = _spread(mean, repeats, x.dtype)
+    total, squares = np.zeros((2, planes.shape[1]))
+    for block in image_blocks(y):
+        deviation = np.subtract(planes[block], centre, out=y[block])
+        total += deviation.sum(axis=(0, 2))
+        squares += np.einsum("akb,akb->k", deviation, deviation)
+    count = max(x.size // len(mean), 1)
+    residue = _collect(total, repeats) / count  # of the mean, by which its float32 sum was off
+    variance = _collect(squares, repeats) / count - residue**2
+    scale = _inverse_deviation(variance, epsilon) * (1 if gamma is None else gamma)
+    shift = (0 if beta is None else beta) - residue * scale
+    factor, offset = _spread(scale, repeats, x.dtype), _spread(shift, repeats, x.dtype)
+    for block in image_blocks(y):
+        part = y[block]
         part *= factor
-        if beta is not None:
-            part += beta[:, None]
-    return y.reshape(x.shape), mean.astype(x.dtype), variance.astype(x.dtype)
+        part += offset
+    return y.reshape(x.shape), (mean + residue).astype(x.dtype), variance.astype(x.dtype)
 
 
 def batch_norm_grad(
@@ -71,65 +80,64 @@ def batch_norm_grad(
     dx, dgamma, dbeta : ndarray or None
         None where not needed.
     """
-    planes, cotangents = _planes(x, axis), _planes(g, axis)
-    centre = _column(mean, x.dtype)
-    inverse = 1 / np.sqrt(variance.astype(np.float64) + epsilon)
-    total, moment = np.zeros((2, len(mean)))  # of g and of g (x - mean)
-    for block in _plane_blocks(planes):
-        part = cotangents[block]
-        total += part.sum(axis=(0, 2))
-        moment += np.einsum("acb,acb->c", part, planes[block] - centre)
-    dgamma = (moment * inverse).astype(x.dtype) if needs[1] else None
-    dbeta = total.astype(x.dtype) if needs[2] else None
-    if not needs[0]:
-        return None, dgamma, dbeta
-    # dx = scale (g - mean(g) - (x - mean) inverse^2 mean(g (x - mean)))
-    count = max(x.size // len(mean), 1)
-    scale = _scale(gamma, variance, epsilon)
-    slope = _column(-scale * inverse**2 * moment / count, x.dtype)
-    shift, factor = _column(-scale * total / count, x.dtype), _column(scale, x.dtype)
+    planes, repeats = _planes(x, axis)
+    cotangents, _ = _planes(g, axis)
+    centre = _spread(mean, repeats, x.dtype)
     dx = np.empty(planes.shape, x.dtype)
-    for block in _plane_blocks(planes):
-        part = np.subtract(planes[block], centre, out=dx[block])
-        part *= slope
-        part += cotangents[block] * factor
-        part += shift
-    return dx.reshape(x.shape), dgamma, dbeta
+    total, moment = np.zeros((2, planes.shape[1]))  # of g and of g (x - mean)
+    for block in image_blocks(planes, cotangents):
+        cotangent = cotangents[block]
+        deviation = np.subtract(planes[block], centre, out=dx[block])
+        total += cotangent.sum(axis=(0, 2))
+        moment += np.einsum("akb,akb->k", cotangent, deviation)
+    dbeta, inverse = _collect(total, repeats), _inverse_deviation(variance, epsilon)
+    dgamma = _collect(moment, repeats) * inverse
+    if needs[0]:
+        # dx = scale (g - mean(g) - (x - mean) inverse mean(g (x - mean) inverse))
+        count = max(x.size // len(mean), 1)
+        scale = inverse * (1 if gamma is None else gamma)
+        factor, slope, offset = (
+            _spread(vector, repeats, x.dtype)
+            for vector in (scale, -scale * inverse * dgamma / count, -scale * dbeta / count)
+        )
+        for block in image_blocks(planes, cotangents):
+            part = dx[block]
+            part *= slope
+            part += cotangents[block] * factor
+            part += offset
+    return (
+        dx.reshape(x.shape) if needs[0] else None,
+        dgamma.astype(x.dtype) if needs[1] else None,
+        dbeta.astype(x.dtype) if needs[2] else None,
+    )
 
 
-def _planes(x: np.ndarray, axis: int) -> np.ndarray:
-    """`x` as (before, C, behind)."""
+def _planes(x: np.ndarray, axis: int) -> tuple[np.ndarray, int]:
+    """`x` as (before, repeats C, behind): channels in the last axis count once per position of the axis before it.
+
+    Vectors of channels are then repeated as often, and NumPy's inner loops run over whole rows of pixels.
+    """
     axis %= x.ndim
-    return x.reshape(int(np.prod(x.shape[:axis])), x.shape[axis], int(np.prod(x.shape[axis + 1 :])))
+    behind = math.prod(x.shape[axis + 1 :])
+    repeats = x.shape[axis - 1] if behind == 1 and axis > 1 else 1
+    channels = repeats * x.shape[axis]
+    return x.reshape(math.prod(x.shape[:axis]) // max(repeats, 1), channels, behind), repeats
 
 
-def _plane_blocks(planes: np.ndarray) -> Iterator[slice]:
-    for block, _ in blocks(len(planes), 1, planes[:1].nbytes):
-        yield block
+def _spread(vector: np.ndarray, repeats: int, dtype: np.dtype) -> np.ndarray:
+    return np.tile(vector.astype(dtype), repeats)[:, None]
 
 
-def _column(vector: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    return vector.astype(dtype)[:, None]
+def _collect(sums: np.ndarray, repeats: int) -> np.ndarray:
+    return sums.reshape(repeats, -1).sum(axis=0)
 
 
-def _scale(gamma: np.ndarray | None, variance: np.ndarray, epsilon: float) -> np.ndarray:
-    scale = 1 / np.sqrt(variance.astype(np.float64) + epsilon)
-    return scale if gamma is None else scale * gamma
+def _mean(planes: np.ndarray, repeats: int) -> np.ndarray:
+    total = np.zeros(planes.shape[1])
+    for block in image_blocks(planes):
+        total += planes[block].sum(axis=(0, 2))
+    return _collect(total, repeats) / max(planes.shape[0] * planes.shape[2] * repeats, 1)
 
 
-def _moments(planes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and biased variance per channel, in float64."""
-    mean, squares = np.zeros((2, planes.shape[1]))
-    seen = 0
-    for block in _plane_blocks(planes):
-        part = planes[block]
-        count = part.shape[0] * part.shape[2]
-        rough = part.mean(axis=(0, 2))
-        deviation = part - rough[:, None]
-        rest = deviation.mean(axis=(0, 2), dtype=np.float64)
-        delta = rough + rest - mean
-        squares += np.einsum("acb,acb->c", deviation, deviation) - count * rest**2
-        squares += delta**2 * (seen * count / (seen + count))
-        seen += count
-        mean += delta * (count / seen)
-    return mean, squares / max(seen, 1)
+def _inverse_deviation(variance: np.ndarray, epsilon: float) -> np.ndarray:
+    return 1 / np.sqrt(variance.astype(np.float64) + epsilon)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
-from .blocks import blocks
+from .blocks import image_blocks
 from .geometry import Padding, output_lengths, taps
 
 Ints = tuple[int, ...]
@@ -32,17 +31,27 @@ def max_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding) ->
     """
     pairs, sizes = _taps(x.shape[1:-1], window, strides, padding)
     shape = (len(x), *sizes, x.shape[-1])
-    y = np.full(shape, -np.inf, x.dtype)
-    index = np.zeros(shape, np.min_scalar_type(math.prod(window) - 1))
-    for images in _image_blocks(x):
+    y = np.empty(shape, x.dtype)
+    index = np.empty(shape, np.min_scalar_type(math.prod(window) - 1))
+    numbers = list(range(len(pairs)))
+    for images in image_blocks(x):
         source, best, which = x[images], y[images], index[images]
-        if any(lo for lo, _ in padding):
-            for tap, (o, _) in reversed(list(enumerate(pairs))):
-                which[o] = tap
-        for tap, (o, i) in enumerate(pairs):
-            better = source[i] > best[o]
+        better = np.empty(best.shape, bool)
+        if any(lo or hi for lo, hi in padding):
+            best[...] = -np.inf
+            for tap in reversed(numbers):  # an index inside the input, also where nothing is larger than -inf
+                which[pairs[tap][0]] = tap
+            rest = numbers
+        else:
+            best[...] = source[pairs[0][1]]
+            which[...] = 0
+            rest = numbers[1:]
+        for tap in rest:
+            o, i = pairs[tap]
+            np.greater(source[i], best[o], out=better[o])
             np.maximum(best[o], source[i], out=best[o])
-            np.copyto(which[o], which.dtype.type(tap), where=better)
+            # taps come in order, so the last one that was better has the largest number; cheaper than a masked copy
+            np.maximum(which[o], better[o] * which.dtype.type(tap), out=which[o])
     return y, index
 
 
@@ -62,10 +71,10 @@ def pool_gather(x: np.ndarray, index: np.ndarray, *, window: Ints, strides: Ints
     """
     pairs, _ = _taps(x.shape[1:-1], window, strides, padding)
     y = np.zeros(index.shape, x.dtype)
-    for images in _image_blocks(x):
-        source, picked, which = x[images], y[images], index[images]
+    for images in image_blocks(x):
+        source, picked, which = _bits(x[images]), _bits(y[images]), index[images]
         for tap, (o, i) in enumerate(pairs):
-            np.copyto(picked[o], source[i], where=which[o] == tap)
+            picked[o] |= source[i] & _mask(which[o], tap, source.dtype)
     return y
 
 
@@ -87,11 +96,16 @@ def pool_scatter(
     ndarray (N, *input_size, C)
     """
     pairs, _ = _taps(input_size, window, strides, padding)
+    disjoint = all(k <= s for k, s in zip(window, strides, strict=True))
     dx = np.zeros((len(g), *input_size, g.shape[-1]), g.dtype)
-    for images in _image_blocks(dx):
-        target, cotangent, which = dx[images], g[images], index[images]
+    for images in image_blocks(dx):
+        target, cotangent, which = dx[images], _bits(g[images]), index[images]
         for tap, (o, i) in enumerate(pairs):
-            np.add(target[i], cotangent[o], out=target[i], where=which[o] == tap)
+            share = cotangent[o] & _mask(which[o], tap, cotangent.dtype)
+            if disjoint:
+                _bits(target)[i] = share
+            else:
+                target[i] += share.view(dx.dtype)
     return dx
 
 
@@ -111,7 +125,7 @@ def average_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding
     pairs, sizes = _taps(x.shape[1:-1], window, strides, padding)
     weight = _reciprocal_counts(sizes, pairs, x.dtype)
     y = np.zeros((len(x), *sizes, x.shape[-1]), x.dtype)
-    for images in _image_blocks(x):
+    for images in image_blocks(x):
         source, total = x[images], y[images]
         for o, i in pairs:
             total[o] += source[i]
@@ -136,7 +150,7 @@ def average_pool_grad(g: np.ndarray, *, input_size: Ints, window: Ints, strides:
     pairs, sizes = _taps(input_size, window, strides, padding)
     weight = _reciprocal_counts(sizes, pairs, g.dtype)
     dx = np.zeros((len(g), *input_size, g.shape[-1]), g.dtype)
-    for images in _image_blocks(dx):
+    for images in image_blocks(dx):
         target, share = dx[images], g[images] * weight
         for o, i in pairs:
             target[i] += share[o]
@@ -156,6 +170,12 @@ def _reciprocal_counts(sizes: Ints, pairs: Pairs, dtype: np.dtype) -> np.ndarray
     return 1 / np.maximum(counts, 1)
 
 
-def _image_blocks(x: np.ndarray) -> Iterator[slice]:
-    for images, _ in blocks(len(x), 1, x[:1].nbytes):
-        yield images
+def _bits(array: np.ndarray) -> np.ndarray:
+    """The floats as integers of the same size, so that a mask can select them: infinity times zero is no zero."""
+    return array.view(f"i{array.itemsize}")
+
+
+def _mask(which: np.ndarray, tap: int, dtype: np.dtype) -> np.ndarray:
+    """All bits set where `which` is `tap`, none elsewhere."""
+    equal = np.equal(which, which.dtype.type(tap)).view(np.int8)
+    return np.negative(equal, out=equal).astype(dtype)
