@@ -76,7 +76,7 @@ def test_instances_callables_classes_and_none_are_understood(shapes):
     assert shapes.get(circle) is circle
     assert shapes.get(len) is len
     assert type(shapes.get(Circle)) is Circle
-    assert shapes.get(None) is None
+    assert shapes.get(None) is shapes.serialize(None) is None
 
 
 def test_a_registry_lists_names_as_they_were_registered(shapes):

@@ -13,6 +13,7 @@ import pytest
 from minikeras import Parameter, Tensor, config, constraints, optimizers
 from minikeras.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, Nadam, RMSprop
 from minikeras.optimizers.base import BLOCK
+from minikeras.optimizers.hyperparameter import Hyperparameter
 from tests.functions import assert_close, reference, reference_names
 
 CASES = reference_names("opt")
@@ -258,6 +259,7 @@ def test_a_configuration_round_trips_with_clipping_and_as_files_have_it():
     again = optimizers.get(config)
     assert again.get_config() == optimizer.get_config()
     assert (again.lr, again.clipnorm, again.clipvalue, again.amsgrad) == (0.5, 1.0, 0.5, True)
+    assert Adam(amsgrad=np.array(1)).amsgrad is True
     assert optimizers.get(optimizer) is optimizer
 
 
@@ -280,6 +282,11 @@ def test_settings_are_read_and_set_in_every_way_of_keras():
     optimizer.momentum = 0.9
     assert json.dumps({"lr": optimizer.lr, "momentum": optimizer.momentum}) == '{"lr": 0.125, "momentum": 0.9}'
     assert type(pickle.loads(pickle.dumps(optimizer.lr))) is float
+    assert repr(optimizer.lr) == "0.125"
+
+
+def test_settings_are_declared_on_the_class():
+    assert isinstance(SGD.momentum, Hyperparameter)
 
 
 def test_a_change_of_the_rate_counts_from_the_next_step():

@@ -1,0 +1,40 @@
+"""The backend: the configuration under Keras's names, and the session."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from minikeras import backend, config, initializers
+from minikeras.layers import Layer
+
+
+def test_the_configuration_is_the_one_that_everything_reads():
+    assert (backend.floatx(), backend.epsilon(), backend.image_data_format()) == ("float32", 1e-7, "channels_last")
+    backend.set_floatx("float64")
+    backend.set_epsilon(1e-5)
+    backend.set_image_data_format("channels_first")
+    assert (config.floatx(), config.epsilon(), config.image_data_format()) == ("float64", 1e-5, "channels_first")
+    assert initializers.Zeros()((2,)).dtype == np.float64
+
+
+def test_a_wrong_setting_is_refused():
+    with pytest.raises(ValueError, match="floatx must be one of"):
+        backend.set_floatx("int32")
+
+
+def test_cast_to_floatx_makes_an_array_of_the_default_type():
+    assert backend.cast_to_floatx([1, 2]).dtype == np.float32
+    assert backend.cast_to_floatx(np.arange(3.0)).dtype == np.float32
+    with config.scope(floatx="float64"):
+        assert backend.cast_to_floatx(1).dtype == np.float64
+
+
+def test_clear_session_lets_automatic_names_start_again():
+    class Nameless(Layer):
+        pass
+
+    backend.clear_session()
+    assert [Nameless().name, Nameless().name] == ["nameless_1", "nameless_2"]
+    backend.clear_session()
+    assert Nameless().name == "nameless_1"
