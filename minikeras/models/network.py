@@ -1,0 +1,103 @@
+"""Network: what all models are, whatever the graph of their layers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from .. import saving
+from ..layers.base import Layer
+from ..layers.shapes import Shape
+from .summary import print_summary
+from .training import Trainer
+
+
+class Network(Trainer):
+    """A layer made of named layers."""
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in order."""
+        raise NotImplementedError
+
+    @property
+    def layer_shapes(self) -> list[Shape | None]:
+        """The shape of each layer's output, with the batch axis; None where it isn't known yet."""
+        raise NotImplementedError
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """Find a layer by its name, or by its index in ``layers``.
+
+        Raises:
+            ValueError: If there is none, or neither is given.
+        """
+        if index is not None:
+            if not isinstance(index, int) or not -len(self.layers) <= index < len(self.layers):
+                raise ValueError(f"{self}: it has {len(self.layers)} layers. Received: index={index!r}")
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name and name is not None:
+                return layer
+        raise ValueError(
+            f"{self}: there is no layer of that name, only {[layer.name for layer in self.layers]}. "
+            f"Received: name={name!r}"
+        )
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], object] | None = None,
+    ) -> None:
+        """Print a table of the layers with their output shapes and numbers of parameters.
+
+        Args:
+            line_length: Width of the table; as wide as its content if None.
+            positions: Where the three columns end: shares of the width, or characters if the last is larger than 1.
+            print_fn: Called with each line instead of ``print``.
+        """
+        rows = zip(self.layers, self.layer_shapes, strict=True)
+        print_summary(str(self), rows, self, line_length, positions, print_fn)
+
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write all weights to one ``.npz`` file.
+
+        The file is written beside its place and moved there when complete, so that a crash leaves the old one whole.
+
+        Args:
+            filepath: Path that ends in ``.npz``.
+            overwrite: Whether to replace a file that is there.
+
+        Raises:
+            RuntimeError: If the model isn't built.
+            FileExistsError: If a file is there that must not be replaced.
+            ValueError: If the path has another suffix.
+        """
+        self._require_built("save_weights")
+        saving.save_weights(filepath, saving.describe_weights(self.layers), overwrite)
+
+    def load_weights(self, filepath: str | os.PathLike[str]) -> None:
+        """Read the weights that `save_weights` has written.
+
+        Layers with weights are matched in order, whatever their names; the names of weights and the shapes must agree.
+        If anything doesn't, no weight is changed.
+
+        Args:
+            filepath: The file.
+
+        Raises:
+            RuntimeError: If the model isn't built.
+            FileNotFoundError: If there is no such file.
+            ModelFileError: If the file is damaged or belongs to another architecture; a ValueError.
+        """
+        self._require_built("load_weights")
+        arrays = saving.load_weights(filepath, saving.describe_weights(self.layers))
+        for weight, array in zip((weight for layer in self.layers for weight in layer.weights), arrays, strict=True):
+            weight.assign(array)
+
+    def _require_built(self, use: str) -> None:
+        if not self.built:
+            raise RuntimeError(
+                f"{self}: {use} needs a built model, as the weights are made when the input's shape is known. "
+                "Give the first layer an input_shape, or call model.build((None, ...))"
+            )

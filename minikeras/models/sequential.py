@@ -1,0 +1,239 @@
+"""Sequential: layers one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .. import layers as layers_module
+from ..core.tensor import Tensor
+from ..layers.base import Layer
+from ..layers.shapes import InputSpec, Shape, as_shape
+from .network import Network
+
+
+class Sequential(Network):
+    """A model whose layers follow one another, each with one input and one output.
+
+    The weights are made as soon as the shape of the input is known: from the ``input_shape`` (or
+    ``batch_input_shape``) of the first layer, by `build`, or from the first data.
+
+    A Sequential is a layer: it can be called on Tensors and be part of another model.
+
+    Args:
+        layers: The layers, as for `add`.
+        name: Name of the model.
+
+    Raises:
+        TypeError: If one of the layers is something else.
+        ValueError: If a layer can't take the output of the one before it.
+
+    Example:
+        >>> model = Sequential([
+        ...     Conv2D(16, 3, activation="relu", input_shape=(28, 28, 1)),
+        ...     Flatten(),
+        ...     Dense(10, activation="softmax"),
+        ... ])
+        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> history = model.fit(x_train, y_train, epochs=3)
+    """
+
+    def __init__(self, layers: Sequence[Layer] | None = None, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self._layers: list[Layer] = []
+        self._shapes: list[Shape] = []
+        if isinstance(layers, Layer):
+            raise TypeError(f"{self}: layers must be a list of layers. Received: {layers!r}")
+        for layer in layers or ():
+            self.add(layer)
+
+    # ------------------------------------------------------------------ layers
+
+    def add(self, layer: Layer) -> None:
+        """Append a layer; a model that was compiled must be compiled again.
+
+        Raises:
+            TypeError: If it isn't a layer.
+            ValueError: If it can't take the output so far, or its name is taken.
+        """
+        if not isinstance(layer, Layer):
+            hint = ": give an instance, with ()" if isinstance(layer, type) else ""
+            raise TypeError(f"{self}: add takes a layer{hint}. Received: {layer!r}")
+        if any(layer is other or layer.name == other.name for other in self._layers):
+            raise ValueError(f"{self}: the name of each layer must be its own. Received: another {layer}")
+        if not self._layers:
+            if layer.batch_input_shape is not None:
+                self._follow([layer], layer.batch_input_shape)
+                self.batch_input_shape = layer.batch_input_shape
+                self.input_spec = InputSpec(shape=(None, *layer.batch_input_shape[1:]))
+                self.built = True
+            self.dtype = layer.dtype
+        elif self.built:
+            self._follow([layer], self._shapes[-1])
+        self._layers.append(layer)
+        self._unbind()
+
+    def pop(self) -> None:
+        """Remove the last layer; a model that was compiled must be compiled again.
+
+        Raises:
+            TypeError: If there are no layers.
+        """
+        if not self._layers:
+            raise TypeError(f"{self}: there are no layers to pop")
+        self._layers.pop()
+        if self.built:
+            self._shapes.pop()
+        if not self._layers:
+            self.built = False
+            self.batch_input_shape = self.input_spec = None
+        self._unbind()
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers in order, without an InputLayer at the front."""
+        return self._layers[1:] if self._starts_with_input() else list(self._layers)
+
+    # ------------------------------------------------------------------ shapes
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights of all layers.
+
+        Args:
+            input_shape: With the batch axis in front, None where a dimension is free.
+
+        Raises:
+            ValueError: If there are no layers, or one can't take its input.
+        """
+        if not self._layers:
+            raise ValueError(f"{self}: there are no layers to build")
+        shape = as_shape(input_shape, self, "input_shape")
+        self._shapes.clear()
+        self._follow(self._layers, shape)
+        self.batch_input_shape = shape
+        super().build(shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the output's shape for an input's shape, batch axis and None included."""
+        for layer in self._layers:
+            input_shape = layer.compute_output_shape(input_shape)
+        return input_shape
+
+    @property
+    def input_shape(self) -> Shape:
+        """The shape of the input with the batch axis.
+
+        Raises:
+            AttributeError: Before the model is built.
+        """
+        if self.batch_input_shape is None:
+            raise AttributeError(f"{self} is not built: its input's shape is not known yet")
+        return self.batch_input_shape
+
+    @property
+    def output_shape(self) -> Shape:
+        """The shape of the output with the batch axis.
+
+        Raises:
+            AttributeError: Before the model is built.
+        """
+        if not self._shapes:
+            raise AttributeError(f"{self} is not built: its output's shape is not known yet")
+        return self._shapes[-1]
+
+    @property
+    def layer_shapes(self) -> list[Shape | None]:
+        """The shape of each layer's output; None where it isn't known yet."""
+        shapes: list[Shape | None] = [*self._shapes] if self.built else [None] * len(self._layers)
+        return shapes[1:] if self._starts_with_input() else shapes
+
+    @property
+    def input_names(self) -> list[str]:
+        """The name of the input."""
+        self._require_layers()
+        return [self._layers[0].name if self._starts_with_input() else f"{self._layers[0].name}_input"]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The name of the output: that of the last layer."""
+        return [self.output_layers[0].name]
+
+    @property
+    def output_shapes(self) -> list[Shape]:
+        """The shape of the output, in a list."""
+        return [self.output_shape]
+
+    @property
+    def output_layers(self) -> list[Layer]:
+        """The last layer, in a list."""
+        self._require_layers()
+        return [self._layers[-1]]
+
+    # ------------------------------------------------------------------ computation and configuration
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Compute the layers one after the other.
+
+        Args:
+            inputs: (samples, ...), what the first layer takes.
+
+        Returns:
+            The output of the last layer.
+        """
+        for layer in self._layers:
+            inputs = layer(inputs)
+        return inputs
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the name, the configurations of all layers and the input's shape, for `from_config` and for files."""
+        config: dict[str, Any] = {"name": self.name, "layers": [layers_module.serialize(item) for item in self._layers]}
+        if self.batch_input_shape is not None:
+            config["build_input_shape"] = self.batch_input_shape
+        if not self.trainable:
+            config["trainable"] = False
+        return config
+
+    @classmethod
+    def from_config(cls, config: Any, custom_objects: Mapping[str, Any] | None = None) -> Sequential:
+        """Make a model from what `get_config` gave; the weights are new.
+
+        Args:
+            config: The configuration, or only the list of its layers as early versions of Keras 2 wrote it.
+            custom_objects: Dict from name to class or function of the user's own.
+
+        Raises:
+            ValueError: If a class is unknown or a configuration doesn't fit.
+        """
+        settings: dict[str, Any] = {"layers": config} if isinstance(config, (list, tuple)) else dict(config)
+        model = cls(name=settings.get("name"))
+        for layer in settings["layers"]:
+            model.add(layers_module.deserialize(layer, custom_objects=custom_objects))
+        if not model.built and settings.get("build_input_shape"):
+            model.build(settings["build_input_shape"])
+        model.trainable = settings.get("trainable", True)
+        return model
+
+    # ------------------------------------------------------------------ helpers
+
+    def _follow(self, layers: Sequence[Layer], shape: Shape) -> None:
+        """Build layers one after the other from this input shape on, and note the shapes of their outputs."""
+        shapes = []
+        for layer in layers:
+            try:
+                layer.ensure_built(shape)
+                shape = layer.compute_output_shape(shape)
+            except ValueError as error:
+                raise ValueError(f"{self}: {layer} can't take the shape {shape}. {error}") from error
+            shapes.append(shape)
+        self._shapes += shapes
+
+    def _check_inputs(self, shapes: Any) -> None:
+        if self.input_spec is not None:
+            self.input_spec.check(tuple(shapes), f"{self}, {self.layers[0]}" if self.layers else str(self))
+
+    def _starts_with_input(self) -> bool:
+        return bool(self._layers) and isinstance(self._layers[0], layers_module.InputLayer)
+
+    def _require_layers(self) -> None:
+        if not self._layers:
+            raise ValueError(f"{self}: there are no layers. Add some by model.add(layer)")
