@@ -28,7 +28,7 @@ HOUSE = """
     activations initializers regularizers constraints losses metrics
     optimizers.hyperparameter optimizers.base optimizers.sgd optimizers.adagrad optimizers.adam optimizers
 
-    layers.shapes layers.base layers.spatial layers.core layers.conv layers.conv_transpose layers.separable
+    layers.shapes layers.base layers.spatial layers.input layers.core layers.conv layers.conv_transpose layers.separable
     layers.cropping layers.padding layers.upsampling layers.pooling layers.normalization
     layers.activation layers.noise layers
     backend

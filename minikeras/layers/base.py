@@ -72,8 +72,8 @@ class Layer(Configurable):
     A subclass makes its weights in `build` by `add_weight` and computes in `call`; both are all it needs.
     Layers kept as attributes (also in lists) are part of it: their weights are its weights.
 
-    A layer that has weights computes in its ``dtype``: floating-point inputs of another one are cast to it, and
-    integers too where ``casts_integers`` says so. A layer without weights leaves the dtype of its input.
+    A layer that has weights computes in its ``dtype``: floating-point inputs of another one are cast to it. A layer
+    without weights leaves them as they are. Integers are cast where ``casts_integers`` says so.
 
     Args:
         name: Name in a model, in summaries and messages; by default the class name in snake case and a number.
@@ -97,10 +97,10 @@ class Layer(Configurable):
         ...         return inputs * self.factor
     """
 
-    casts_integers: ClassVar[bool] = False
+    casts_integers: bool = False
     activity_regularizer: Callable[[Tensor], Tensor] | None = None
     _takes_training: ClassVar[bool] = False
-    _config_excludes = ("input_shape", "batch_size", "input_dim", "weights")
+    _config_excludes: tuple[str, ...] = ("input_shape", "batch_size", "input_dim", "weights")
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -242,9 +242,8 @@ class Layer(Configurable):
         return value if isinstance(value, Tensor) else Tensor(value)
 
     def _cast(self, inputs: Any) -> Any:
-        if not (self._trainable_weights or self._non_trainable_weights):
-            return inputs
-        kinds = "fiub" if self.casts_integers else "f"
+        has_weights = bool(self._trainable_weights or self._non_trainable_weights)
+        kinds = ("f" if has_weights else "") + ("iub" if self.casts_integers else "")
 
         def cast(x: Tensor) -> Tensor:
             return ops.cast(x, dtype=self.dtype) if x.dtype != self.dtype and x.dtype.kind in kinds else x

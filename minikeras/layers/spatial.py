@@ -62,6 +62,11 @@ class SpatialLayer(Layer):
 
     # ------------------------------------------------------------------ what it gets for that
 
+    def build(self, input_shape: Shape) -> None:
+        """Refuse an input that gives no output; a subclass makes its weights first."""
+        self.compute_output_shape(input_shape)
+        super().build(input_shape)
+
     def call(self, inputs: Tensor) -> Tensor:
         """Compute the output, in the layer's ``data_format``."""
         x = channels_last(inputs, self.data_format)

@@ -72,6 +72,7 @@ from .elementwise import (
 from .linalg import dense, dot, einsum, matmul, tensordot
 from .nn import (
     batch_norm,
+    dropout,
     elu,
     hard_sigmoid,
     log_softmax,
@@ -158,6 +159,7 @@ __all__ = [
     "depthwise_kernel_grad",
     "divide",
     "dot",
+    "dropout",
     "einsum",
     "elu",
     "equal",

@@ -72,6 +72,24 @@ def hard_sigmoid(x: Any) -> Tensor:
     return clip(x * 0.2 + 0.5, 0.0, 1.0)
 
 
+# ---------------------------------------------------------------------- dropout
+
+
+@primitive
+def dropout(x: Any, *, keep: np.ndarray, scale: float) -> Any:
+    """``x * scale`` where ``keep`` is true and 0 elsewhere (Srivastava et al. 2014): the tape holds a byte per element.
+
+    Args:
+        x: any shape.
+        keep: booleans, of a shape that broadcasts to that of ``x``.
+        scale: ``1 / (1 - rate)`` keeps the expectation.
+    """
+    result = np.multiply(x, scale)
+    return np.multiply(result, keep, out=result)
+
+
+dropout.vjps(x=lambda g, keep, scale: dropout(g, keep=keep, scale=scale))
+
 # ---------------------------------------------------------------------- softmax
 
 

@@ -1,0 +1,364 @@
+"""Dense, and the layers that activate, drop or reshape whatever comes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import activations, checks, constraints, initializers, ops, regularizers
+from ..core import random
+from ..core.tensor import Parameter, Tensor
+from .base import Layer
+from .shapes import InputSpec, Shape, as_shape, as_size
+from .spatial import as_data_format, channels_last
+
+
+class Dense(Layer):
+    """Densely connected layer: ``activation(x @ kernel + bias)`` over the last axis.
+
+    Args:
+        units: Size of the output's last axis.
+        activation: Name or function applied to the output; none if None.
+        use_bias: Whether a bias is added.
+        kernel_initializer: Initializer of the kernel, of shape (channels, units).
+        bias_initializer: Initializer of the bias, of shape (units,).
+        kernel_regularizer: Penalty on the kernel.
+        bias_regularizer: Penalty on the bias.
+        activity_regularizer: Penalty on the output.
+        kernel_constraint: Applied to the kernel after each update.
+        bias_constraint: Applied to the bias after each update.
+        **kwargs: Those of `Layer`.
+
+    Input and output: (batch, ..., channels) and (batch, ..., units).
+
+    Raises:
+        ValueError: For units that aren't a positive integer; when built, for channels that aren't known.
+
+    Example:
+        >>> Dense(10, activation="softmax").compute_output_shape((None, 128))
+        (None, 10)
+    """
+
+    casts_integers = True
+    kernel: Parameter
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.units = as_size(units, self, "units")
+        self.activation = activations.get(activation)
+        self.use_bias = checks.flag(str(self), "use_bias", use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self.input_spec = InputSpec(min_ndim=2)
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the kernel and the bias."""
+        channels = input_shape[-1]
+        if channels is None:
+            raise ValueError(
+                f"{self}: the last axis of the input must be known when the weights are made. "
+                f"Received: input shape {tuple(input_shape)}"
+            )
+        self.input_spec = InputSpec(min_ndim=2, axes={-1: channels})
+        self.kernel = self.add_weight(
+            "kernel",
+            (channels, self.units),
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                "bias",
+                (self.units,),
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+        super().build(input_shape)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Multiply by the kernel, add the bias and apply the activation, in one operation where it can."""
+        fused = activations.fused_name(self.activation)
+        y = ops.dense(inputs, self.kernel, self.bias, activation=fused)
+        return y if fused else self.activation(y)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the input's shape with ``units`` as its last size."""
+        return (*input_shape[:-1], self.units)
+
+
+class Activation(Layer):
+    """Applies an activation function.
+
+    Args:
+        activation: Its name, or a function of a Tensor.
+        **kwargs: Those of `Layer`.
+
+    Input and output: any shape, and the same.
+
+    Example:
+        >>> Activation("relu")([[-1.0, 2.0]]).tolist()
+        [[0.0, 2.0]]
+    """
+
+    casts_integers = True
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Apply the function."""
+        return self.activation(inputs)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the input's shape."""
+        return tuple(input_shape)
+
+
+class Dropout(Layer):
+    """In training, sets elements to 0 at random and scales the others so that their expectation stays.
+
+    Each layer draws from a random stream of its own. Outside of training it does nothing. (Srivastava et al. 2014.)
+
+    Args:
+        rate: Probability of an element to be dropped, at least 0 and less than 1.
+        noise_shape: Shape of the random choice, which is shared along the axes where it has size 1; None in it stands
+            for the size of the input. ``(None, 1, None)`` drops whole channels of (batch, steps, channels).
+        seed: Seed of the layer's stream; by default one that follows from the seed of the run.
+        **kwargs: Those of `Layer`.
+
+    Input and output: any shape, and the same.
+
+    Raises:
+        ValueError: For a rate outside of [0, 1); when called, for a noise_shape that doesn't fit the input.
+
+    Example:
+        >>> Dropout(0.5, seed=1)([[1.0, 1.0, 1.0, 1.0]], training=True).tolist()
+        [[0.0, 2.0, 2.0, 2.0]]
+    """
+
+    casts_integers = True
+
+    def __init__(
+        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.rate = checks.number(str(self), "rate", rate, "[0, 1)")
+        self.noise_shape = None if noise_shape is None else as_shape(noise_shape, self, "noise_shape")
+        self.seed = None if seed is None else as_size(seed, self, "seed", minimum=0)
+        self.stream = random.stream(self.seed)
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        """Drop elements if this is training."""
+        if not training or self.rate == 0.0:
+            return inputs
+        return ops.dropout(inputs, keep=self._draw(inputs.shape), scale=1.0 / (1.0 - self.rate))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the input's shape."""
+        return tuple(input_shape)
+
+    def _draw(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Which elements of an input of this shape to keep: booleans that broadcast to it."""
+        noise_shape = shape
+        if self.noise_shape is not None:
+            noise_shape = self._noise_shape(shape)
+        count = math.prod(noise_shape)
+        # Two draws from each random word cost half of what floats do.
+        words = self.stream.integers(0, 2**64 - 1, (count + 1) // 2, np.uint64, endpoint=True)
+        draws = words.view(np.uint32)[:count].reshape(noise_shape)
+        return draws >= round(self.rate * 2**32)
+
+    def _noise_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        given = self.noise_shape or ()
+        if len(given) != len(shape) or any(n not in (None, 1, size) for n, size in zip(given, shape, strict=True)):
+            raise ValueError(
+                f"{self}: noise_shape must have a size for each axis of the input: 1, None or that of the axis. "
+                f"Received: noise_shape={given}, an input of shape {shape}"
+            )
+        return tuple(size if n is None else n for n, size in zip(given, shape, strict=True))
+
+
+# ---------------------------------------------------------------------- shape
+
+
+class Flatten(Layer):
+    """Makes one axis of all but the batch.
+
+    Args:
+        data_format: "channels_first" for an input (batch, channels, ...), which is flattened in the order of
+            "channels_last" so that weights behind it fit both; ``image_data_format`` if None.
+        **kwargs: Those of `Layer`.
+
+    Input and output: (batch, ...) of at least two axes, and (batch, their product).
+
+    Example:
+        >>> Flatten().compute_output_shape((None, 4, 4, 32))
+        (None, 512)
+    """
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.data_format = as_data_format(data_format, 2, self)
+        self.input_spec = InputSpec(min_ndim=2)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Reshape, the channels last."""
+        return ops.reshape(channels_last(inputs, self.data_format), shape=self.compute_output_shape(inputs.shape))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return (batch, product of the other sizes)."""
+        return (input_shape[0], _product(input_shape[1:]))
+
+
+class Reshape(Layer):
+    """Gives each sample another shape.
+
+    Args:
+        target_shape: The shape without the batch; one size may be -1 and follows from the others.
+        **kwargs: Those of `Layer`.
+
+    Input and output: (batch, ...) and (batch, *target_shape).
+
+    Raises:
+        ValueError: For sizes that aren't positive integers; when built or called, if the number of elements differs.
+
+    Example:
+        >>> Reshape((-1, 2)).compute_output_shape((None, 3, 4))
+        (None, 6, 2)
+    """
+
+    def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.target_shape = _as_sizes(target_shape, self, "target_shape", minimum=-1)
+        if 0 in self.target_shape or self.target_shape.count(-1) > 1:
+            raise ValueError(
+                f"{self}: target_shape must hold positive integers, and -1 at most once. Received: {target_shape!r}"
+            )
+
+    def build(self, input_shape: Shape) -> None:
+        """Refuse an input that doesn't fit."""
+        self.compute_output_shape(input_shape)
+        super().build(input_shape)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Reshape."""
+        return ops.reshape(inputs, shape=self.compute_output_shape(inputs.shape))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return (batch, *target_shape) with the size that -1 stands for, if it is known."""
+        elements = _product(input_shape[1:])
+        given = math.prod(size for size in self.target_shape if size != -1)
+        rest: int | None = None
+        if elements is not None:
+            rest = elements // given
+            if rest * given != elements or (rest != 1 and -1 not in self.target_shape):
+                raise ValueError(
+                    f"{self}: a sample of shape {tuple(input_shape[1:])} has {elements} elements, which don't fit "
+                    f"target_shape. Received: target_shape={self.target_shape}"
+                )
+        return (input_shape[0], *(rest if size == -1 else size for size in self.target_shape))
+
+
+class Permute(Layer):
+    """Puts the axes of each sample in another order.
+
+    Args:
+        dims: The axes in their new order, counted from 1; the batch stays where it is.
+        **kwargs: Those of `Layer`.
+
+    Input and output: (batch, ...) of ``1 + len(dims)`` axes, and the same in the new order.
+
+    Raises:
+        ValueError: For anything but each of the axes once.
+
+    Example:
+        >>> Permute((2, 1)).compute_output_shape((None, 10, 64))
+        (None, 64, 10)
+    """
+
+    def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dims = _as_sizes(dims, self, "dims")
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ValueError(
+                f"{self}: dims must hold each axis from 1 to {len(self.dims)} once; the batch, axis 0, stays. "
+                f"Received: {dims!r}"
+            )
+        self.input_spec = InputSpec(ndim=len(self.dims) + 1)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Transpose."""
+        return ops.transpose(inputs, axes=(0, *self.dims))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the sizes in their new order."""
+        return (input_shape[0], *(input_shape[axis] for axis in self.dims))
+
+
+class RepeatVector(Layer):
+    """Repeats each sample along a new axis.
+
+    Args:
+        n: How often.
+        **kwargs: Those of `Layer`.
+
+    Input and output: (batch, channels) and (batch, n, channels).
+
+    Raises:
+        ValueError: Unless n is a positive integer.
+
+    Example:
+        >>> RepeatVector(3).compute_output_shape((None, 32))
+        (None, 3, 32)
+    """
+
+    def __init__(self, n: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.n = as_size(n, self, "n")
+        self.input_spec = InputSpec(ndim=2)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Repeat."""
+        return ops.repeat(ops.expand_dims(inputs, axis=1), repeats=self.n, axis=1)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return (batch, n, channels)."""
+        return (input_shape[0], self.n, input_shape[1])
+
+
+def _product(sizes: Sequence[int | None]) -> int | None:
+    """The product, None if a size isn't known."""
+    known = [size for size in sizes if size is not None]
+    return math.prod(known) if len(known) == len(sizes) else None
+
+
+def _as_sizes(value: Any, owner: Layer, argument: str, minimum: int = 1) -> tuple[int, ...]:
+    if not isinstance(value, (tuple, list)):
+        raise ValueError(f"{owner}: {argument} must be a tuple of integers. Received: {value!r}")
+    return tuple(as_size(size, owner, f"each size of {argument}", minimum) for size in value)

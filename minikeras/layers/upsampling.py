@@ -1,0 +1,110 @@
+"""Upsampling of one, two and three axes of space by whole factors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import checks, ops
+from ..core.tensor import Tensor
+from .spatial import Lengths, SpatialLayer, as_tuple
+
+
+class UpSampling(SpatialLayer):
+    """Upsampling: repeats every element along each axis of space.
+
+    Args:
+        size: How often; an integer, or a tuple of one per axis.
+        data_format: "channels_last" or "channels_first"; ``image_data_format`` if None, but "channels_last" with
+            one axis.
+        **kwargs: Those of `Layer`.
+
+    Raises:
+        ValueError: For anything but positive integers.
+    """
+
+    def __init__(self, size: Any = 2, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(data_format=data_format, **kwargs)
+        self.size = as_tuple(size, self.rank, self, "size")
+
+    def compute(self, x: Tensor) -> Tensor:
+        """Upsample x (batch, *space, channels)."""
+        return ops.upsample_nearest(x, size=self.size)
+
+    def output_lengths(self, lengths: Lengths) -> Lengths:
+        """Return ``size`` times the length of each axis."""
+        return tuple(None if n is None else n * factor for n, factor in zip(lengths, self.size, strict=True))
+
+
+class UpSampling1D(UpSampling):
+    """Upsampling of one axis, such as time.
+
+    Args:
+        *args, **kwargs: Those of `UpSampling`.
+
+    Input and output: (batch, steps, channels) and (batch, size * steps, channels).
+
+    Example:
+        >>> UpSampling1D(3).compute_output_shape((None, 10, 4))
+        (None, 30, 4)
+    """
+
+    rank = 1
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments; ``size`` is one integer, as Keras has it."""
+        return {**super().get_config(), "size": self.size[0]}
+
+
+class UpSampling2D(UpSampling):
+    """Upsampling of images.
+
+    Args:
+        size: As of `UpSampling`.
+        data_format: As of `UpSampling`.
+        interpolation: "nearest" repeats the elements; "bilinear" puts weighted averages of their neighbours between
+            them. Its sampling points are the centres of the pixels, as in Keras 3 and PyTorch; Keras 2.2.4 took their
+            corners, so that its images are shifted.
+        **kwargs: Those of `Layer`.
+
+    Input and output: (batch, rows, columns, channels) and (batch, size[0] * rows, size[1] * columns, channels), or
+    with "channels_first" (batch, channels, rows, columns) and so on.
+
+    Raises:
+        ValueError: As `UpSampling`; for another interpolation.
+
+    Example:
+        >>> UpSampling2D((2, 3)).compute_output_shape((None, 14, 14, 8))
+        (None, 28, 42, 8)
+    """
+
+    rank = 2
+
+    def __init__(
+        self, size: Any = 2, data_format: str | None = None, interpolation: str = "nearest", **kwargs: Any
+    ) -> None:
+        super().__init__(size, data_format, **kwargs)
+        self.interpolation = checks.choice(str(self), "interpolation", interpolation, ("nearest", "bilinear"))
+        self.casts_integers = self.interpolation == "bilinear"
+
+    def compute(self, x: Tensor) -> Tensor:
+        """Upsample x (batch, rows, columns, channels)."""
+        if self.interpolation == "bilinear":
+            return ops.upsample_linear(x, size=self.size)
+        return super().compute(x)
+
+
+class UpSampling3D(UpSampling):
+    """Upsampling of volumes.
+
+    Args:
+        *args, **kwargs: Those of `UpSampling`.
+
+    Input and output: (batch, planes, rows, columns, channels) and (batch, size[0] * planes, size[1] * rows,
+    size[2] * columns, channels), or with "channels_first" (batch, channels, planes, rows, columns) and so on.
+
+    Example:
+        >>> UpSampling3D((1, 2, 2)).compute_output_shape((None, 4, 7, 7, 8))
+        (None, 4, 14, 14, 8)
+    """
+
+    rank = 3
