@@ -8,14 +8,14 @@ Shapes: x (N, *spatial, C), w (*window, C / groups, F), g (N, *output, F).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
-from .blocks import Block, input_blocks, windows
+from .blocks import input_blocks
 from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
 from .epilogue import add_bias_and_activate
-from .geometry import Padding, output_lengths, phases
+from .geometry import Padding, mirrored_padding, output_lengths, phases
+from .lowering import columns_by_position, columns_by_tap, lowers_by_tap, lowers_rowwise, shifted, split_rows
 
 Ints = tuple[int, ...]
 
@@ -127,20 +127,40 @@ def conv_kernel_grad(
     -------
     ndarray (*window, C / groups, F)
     """
-    channels, filters = x.shape[-1] // groups, g.shape[-1]
+    channels, filters, sizes = x.shape[-1] // groups, g.shape[-1], g.shape[1:-1]
     if groups == x.shape[-1] > 1:
         dw = depthwise_kernel_grad(x, g, window=window, strides=strides, padding=padding, dilation=dilation)
         return dw.reshape(*window, channels, filters)
-    sizes = g.shape[1:-1]
-    rowwise = _rowwise(sizes, window, strides, x.shape[-1], 0)
+    if _has_few_filters(filters, channels, groups, window, strides):
+        mirrored = mirrored_padding(window, dilation, padding)
+        if all(lo >= 0 and hi >= 0 for lo, hi in mirrored):  # lower the smaller one: with stride 1 they are symmetric
+            dw = conv_kernel_grad(g, x, window=window, strides=strides, padding=mirrored, dilation=dilation)
+            return np.ascontiguousarray(_transposed_kernel(dw, 1))
+    if lowers_by_tap(sizes, window, dilation, channels):
+        return _kernel_grad_by_tap(x, g, window, strides, padding, dilation, groups)
+    rowwise = lowers_rowwise(sizes, window, strides, x.shape[-1], 0)
     rows = window[0] if rowwise else 1
     total = np.zeros((rows, groups, math.prod(window) // rows * channels, filters // groups), np.result_type(x, g))
-    for block, columns in _column_blocks(x, sizes, window, strides, dilation, padding, groups, filters, rowwise):
+    for block, columns in columns_by_position(
+        x, sizes, window, strides, dilation, padding, groups=groups, filters=filters, rowwise=rowwise
+    ):
         cotangent = _grouped(g[block], groups, columns[0].shape[1])
         for row, column in zip(total, columns, strict=True):
             # (G, images, taps C/G, positions) @ (G, images, positions, F/G)
             row += np.matmul(column.swapaxes(-1, -2), cotangent).sum(axis=1)
     return np.ascontiguousarray(total.swapaxes(1, 2)).reshape(*window, channels, filters)
+
+
+def _kernel_grad_by_tap(
+    x: np.ndarray, g: np.ndarray, window: Ints, strides: Ints, padding: Padding, dilation: Ints, groups: int
+) -> np.ndarray:
+    channels, filters, sizes = x.shape[-1] // groups, g.shape[-1], g.shape[1:-1]
+    total = np.zeros((groups, math.prod(window) * channels, filters // groups), np.result_type(x, g))
+    for block, columns, _ in columns_by_tap(
+        x, sizes, window, strides, dilation, padding, groups=groups, filters=filters, whole_rows=False
+    ):
+        total += np.matmul(columns, _grouped(g[block], groups))  # (G, taps C/G, positions) @ (G, positions, F/G)
+    return np.ascontiguousarray(total.swapaxes(0, 1)).reshape(*window, channels, filters)
 
 
 def _convolve(
@@ -155,96 +175,102 @@ def _convolve(
     activation: str | None,
 ) -> None:
     """Write the convolution into `out` (N, *output, F), which may be any view."""
+    window, (channels, filters) = w.shape[:-2], w.shape[-2:]
+    if _has_few_filters(filters, channels, groups, window, strides):
+        _convolve_by_projection(x, w, bias, out, padding, dilation, activation)
+    elif lowers_by_tap(out.shape[1:-1], window, dilation, channels):
+        _convolve_by_tap(x, w, bias, out, strides, padding, dilation, groups, activation)
+    else:
+        _convolve_by_position(x, w, bias, out, strides, padding, dilation, groups, activation)
+
+
+def _has_few_filters(filters: int, channels: int, groups: int, window: Ints, strides: Ints) -> bool:
+    """Whether the products for every tap are far fewer than the columns that they would be summed from."""
+    return 8 * filters <= channels and groups == 1 and math.prod(window) > 1 and all(s == 1 for s in strides)
+
+
+def _convolve_by_position(
+    x: np.ndarray,
+    w: np.ndarray,
+    bias: np.ndarray | None,
+    out: np.ndarray,
+    strides: Ints,
+    padding: Padding,
+    dilation: Ints,
+    groups: int,
+    activation: str | None,
+) -> None:
     window, filters, sizes = w.shape[:-2], w.shape[-1], out.shape[1:-1]
-    rowwise = _rowwise(sizes, window, strides, x.shape[-1], filters)
+    rowwise = lowers_rowwise(sizes, window, strides, x.shape[-1], filters)
     rows = window[0] if rowwise else 1
     kernels = w.reshape(rows, -1, groups, filters // groups).swapaxes(1, 2)[:, :, None]  # (rows, G, 1, taps C/G, F/G)
-    for block, columns in _column_blocks(x, sizes, window, strides, dilation, padding, groups, filters, rowwise):
+    for block, columns in columns_by_position(
+        x, sizes, window, strides, dilation, padding, groups=groups, filters=filters, rowwise=rowwise
+    ):
         target = out[block]
         result = target if target.flags.c_contiguous else np.empty(target.shape, out.dtype)
         total = _grouped(result, groups, columns[0].shape[1])
         np.matmul(columns[0], kernels[0], out=total)
         for column, kernel in zip(columns[1:], kernels[1:], strict=True):
             total += np.matmul(column, kernel)
-        add_bias_and_activate(result, bias, activation)
-        if result is not target:
-            target[...] = result
+        add_bias_and_activate(result, bias, activation, target)
 
 
-def _rowwise(sizes: Ints, window: Ints, strides: Ints, channels: int, filters: int) -> bool:
-    """Whether to lower all axes but the first, and sum one GEMM per tap of that (Cho and Brand 2017).
-
-    It copies fewer columns, but costs sums of `filters` results per position, and GEMMs of single images.
-    """
-    rows, rest = window[0], math.prod(window[1:])
-    if rows == 1 or strides[0] > 1 or math.prod(sizes) < 256:
-        return False
-    lowered = rest * channels if rest > 1 else 0
-    return lowered + 1.5 * (rows - 1) * filters < rows * rest * channels
-
-
-def _column_blocks(
+def _convolve_by_tap(
     x: np.ndarray,
-    sizes: Ints,
-    window: Ints,
+    w: np.ndarray,
+    bias: np.ndarray | None,
+    out: np.ndarray,
     strides: Ints,
-    dilation: Ints,
     padding: Padding,
+    dilation: Ints,
     groups: int,
-    filters: int,
-    rowwise: bool,
-) -> Iterator[tuple[Block, list[np.ndarray]]]:
-    """Lower `x` in blocks: (block, [columns (G, images, positions, taps C/G)]).
-
-    The list has one entry for each tap of the window's first axis if `rowwise`, else a single one that takes the
-    images for one. The columns lie in memory by position, or by tap where that gives the copy the longer runs:
-    NumPy copies run by run, and a first layer's three colours are too short a run.
-    """
-    channels = x.shape[-1]
-    run = (window[-1] if dilation[-1] == 1 and len(window) > rowwise else 1) * (channels // groups)
-    by_tap = not rowwise and run < min(sizes[-1], 16) and math.prod(window) > 1
-    taps = (1, *window[1:]) if rowwise else window
-    width, depth = math.prod(sizes[1:]), math.prod(taps) * channels
-    visits = input_blocks(
+    activation: str | None,
+) -> None:
+    window, filters, sizes = w.shape[:-2], w.shape[-1], out.shape[1:-1]
+    kernel = w.reshape(-1, filters) if bias is None else np.concatenate([w.reshape(-1, filters), bias[None]])
+    kernel = _grouped(kernel, groups)  # (G, taps C/G and bias, F/G)
+    whole_rows = strides[-2:] == (1, 1)
+    for block, columns, pitch in columns_by_tap(
         x,
         sizes,
         window,
         strides,
         dilation,
         padding,
-        row_bytes=(depth + (1 + rowwise) * filters) * width * x.itemsize,
-        at_least=depth * filters // groups * x.itemsize,
-        split=channels if by_tap else groups,
-    )
-    for block, part in visits:
-        height = block[1].stop - block[1].start
-        if not rowwise:
-            view = windows(part, (height, *sizes[1:]), window, strides, dilation)
-            yield block, [_lower(view, groups, by_tap).reshape(groups, 1, -1, depth // groups)]
-            continue
-        view = windows(part, (height + (window[0] - 1) * dilation[0], *sizes[1:]), taps, strides, dilation)
-        columns = _lower(view, groups, by_tap)
-        starts = (tap * dilation[0] * width for tap in range(window[0]))
-        yield block, [columns[:, :, start : start + height * width] for start in starts]
+        groups=groups,
+        filters=filters,
+        whole_rows=whole_rows,
+        ones=bias is not None,
+    ):
+        target = out[block]
+        result = np.empty((columns.shape[-1], filters), out.dtype)
+        np.matmul(columns.swapaxes(-1, -2), kernel, out=_grouped(result, groups))
+        pixels = split_rows(result, target.shape[1:-1], pitch) if whole_rows else result.reshape(target.shape)
+        add_bias_and_activate(pixels, None, activation, target)
 
 
-def _lower(view: np.ndarray, groups: int, by_tap: bool) -> np.ndarray:
-    """Columns (G, images, positions, taps C/G) of windows (images, split, *sizes, *window, C / split)."""
-    images, split, rank = *view.shape[:2], view.ndim // 2 - 1
-    sizes, offsets = tuple(range(2, 2 + rank)), tuple(range(2 + rank, 3 + 2 * rank))
-    size, depth = math.prod(view.shape[2 : 2 + rank]), math.prod(view.shape[2 + rank :])
-    if not by_tap:
-        return view.transpose(1, 0, *sizes, *offsets).reshape(groups, images, size, depth)
-    channels = split // groups
-    grouped = view.reshape(images, groups, channels, *view.shape[2:-1])
-    sizes, window = tuple(n + 1 for n in sizes), tuple(n + 1 for n in offsets[:-1])
-    lowered = grouped.transpose(1, *window, 2, 0, *sizes).reshape(groups, depth * channels, images, size)
-    return lowered.transpose(0, 2, 3, 1)
-
-
-def _grouped(array: np.ndarray, groups: int, images: int) -> np.ndarray:
-    """(*any, F) seen as (groups, images, the rest, F / groups)."""
-    return array.reshape(images, -1, groups, array.shape[-1] // groups).transpose(2, 0, 1, 3)
+def _convolve_by_projection(
+    x: np.ndarray,
+    w: np.ndarray,
+    bias: np.ndarray | None,
+    out: np.ndarray,
+    padding: Padding,
+    dilation: Ints,
+    activation: str | None,
+) -> None:
+    """Multiply every pixel with every tap first, and then sum the products that meet at a position."""
+    window, (channels, filters) = w.shape[:-2], w.shape[-2:]
+    rank, sizes = len(window), out.shape[1:-1]
+    kernel = w.reshape(-1, channels, filters).swapaxes(1, 2).reshape(-1, channels)
+    row_bytes = (len(kernel) + channels) * math.prod(sizes[1:]) * x.itemsize
+    for block, part in input_blocks(x, sizes, window, (1,) * rank, dilation, padding, row_bytes=row_bytes):
+        target = out[block]
+        # (taps F, C) @ (C, pixels)
+        products = np.matmul(kernel, part.reshape(-1, channels).T)
+        products = products.reshape(*window, filters, len(part), *part.shape[2:-1])
+        result = np.add.reduce(shifted(products, target.shape[1:-1], dilation), axis=tuple(range(rank)))
+        add_bias_and_activate(np.moveaxis(result, 0, -1), bias, activation, target)
 
 
 def _transposed_kernel(w: np.ndarray, groups: int) -> np.ndarray:
@@ -254,3 +280,10 @@ def _transposed_kernel(w: np.ndarray, groups: int) -> np.ndarray:
     swapped = np.moveaxis(split, -1, -3)  # (*window, F/G, C/G, G)
     swapped = np.swapaxes(swapped, -1, -2).reshape(*window, filters // groups, groups * channels)
     return np.flip(swapped, tuple(range(len(window))))
+
+
+def _grouped(array: np.ndarray, groups: int, images: int | None = None) -> np.ndarray:
+    """(*any, F) seen as (groups, any, F / groups), or as (groups, images, the rest, F / groups)."""
+    if images is None:
+        return array.reshape(-1, groups, array.shape[-1] // groups).swapaxes(0, 1)
+    return array.reshape(images, -1, groups, array.shape[-1] // groups).transpose(2, 0, 1, 3)

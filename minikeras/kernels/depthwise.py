@@ -112,28 +112,31 @@ def depthwise_kernel_grad(
     channels, sizes = x.shape[-1], g.shape[1:-1]
     multiplier = g.shape[-1] // channels
     g = g.reshape(len(g), *sizes, channels, multiplier)
-    dw = np.zeros((multiplier, *window, sizes[-1], channels), np.result_type(x, g))
-    for block, view, positions, taps, row in _row_windows(x, sizes, window, strides, dilation, padding):
-        shape = [view.shape[axis] for axis in (*positions, *row)]
+    dw = np.zeros((*window, channels, multiplier), np.result_type(x, g))
+    for block, view, width, positions, _, row in _row_windows(x, sizes, window, strides, dilation, padding):
+        axes = [*positions, *row]
         for m in range(multiplier):
-            part = np.einsum(
-                view, [*positions, *taps, *row], g[block][..., m].reshape(shape), [*positions, *row], [*taps, *row]
-            )
-            dw[m] += part.reshape(dw.shape[1:])  # positions along a row are kept apart until the end: long inner loops
-    return np.ascontiguousarray(np.moveaxis(dw.sum(axis=-2), 0, -1))
+            cotangent = g[block][..., m].reshape([view.shape[axis] for axis in axes])
+            for tap in np.ndindex(*window):
+                # the positions along a row are summed last, for the sake of long inner loops
+                part = np.einsum(view[(..., *tap, *[slice(None)] * len(row))], axes, cotangent, axes, list(row))
+                dw[(*tap, slice(None), m)] += part.reshape(width, channels).sum(axis=0)
+    return dw
 
 
 def _filter(x: np.ndarray, w: np.ndarray, out: np.ndarray, strides: Ints, padding: Padding, dilation: Ints) -> None:
     """Write the convolution of every channel of `x` with its kernel in `w` (*window, C) into `out`, any view."""
     window, sizes = w.shape[:-1], out.shape[1:-1]
-    kernel = np.repeat(w[..., None, :], sizes[-1], axis=-2)
-    for block, view, positions, taps, row in _row_windows(x, sizes, window, strides, dilation, padding):
+    kernel = None
+    for block, view, width, positions, taps, row in _row_windows(x, sizes, window, strides, dilation, padding):
+        if kernel is None:  # no later block is wider
+            kernel = np.repeat(w[..., None, :], width, axis=-2)
         target = out[block]
         result = target if target.flags.c_contiguous else np.empty(target.shape, out.dtype)
         np.einsum(
             view,
             [*positions, *taps, *row],
-            kernel.reshape([view.shape[axis] for axis in (*taps, *row)]),
+            kernel[..., :width, :].reshape([view.shape[axis] for axis in (*taps, *row)]),
             [*taps, *row],
             [*positions, *row],
             out=result.reshape([view.shape[axis] for axis in (*positions, *row)]),
@@ -144,20 +147,21 @@ def _filter(x: np.ndarray, w: np.ndarray, out: np.ndarray, strides: Ints, paddin
 
 def _row_windows(
     x: np.ndarray, sizes: Ints, window: Ints, strides: Ints, dilation: Ints, padding: Padding
-) -> Iterator[tuple[Block, np.ndarray, range, range, range]]:
+) -> Iterator[tuple[Block, np.ndarray, int, range, range, range]]:
     """Visit the windows of `x` in blocks, as a view whose last axis is a row of positions with their channels.
 
     Where the window moves by more than one element, a row isn't contiguous, and stays two axes.
 
     Yields
     ------
-    (block, view, axes of images and further positions, axes of taps, axes of the row)
+    (block, view, positions in a row, axes of images and other positions, axes of taps, axes of the row)
     """
     rank, channels = len(window), x.shape[-1]
-    row = (sizes[-1] * channels,) if strides[-1] == 1 else (sizes[-1], channels)
-    positions, taps = range(rank), range(rank, 2 * rank)
-    row_bytes = 2 * math.prod(sizes[1:]) * channels * x.itemsize
+    positions, taps, row = range(rank), range(rank, 2 * rank), range(2 * rank, 2 * rank + 1 + (strides[-1] > 1))
+    row_bytes = (2 + (math.prod(window) if rank == 1 else 0)) * math.prod(sizes[1:]) * channels * x.itemsize
     for block, part in input_blocks(x, sizes, window, strides, dilation, padding, row_bytes=row_bytes):
         heights = (block[1].stop - block[1].start, *sizes[1:])
         view = np.moveaxis(windows(part, heights, window, strides, dilation)[:, 0], rank, -2)
-        yield block, view.reshape(*view.shape[:-2], *row), positions, taps, range(2 * rank, 2 * rank + len(row))
+        if strides[-1] == 1:
+            view = view.reshape(*view.shape[:-2], heights[-1] * channels)
+        yield block, view, heights[-1], positions, taps, row

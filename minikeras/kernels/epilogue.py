@@ -1,27 +1,36 @@
-"""What follows a contraction while its result is still in cache: bias and activation, in place."""
+"""What follows a contraction while its result is still in cache: bias and activation."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def add_bias_and_activate(block: np.ndarray, bias: np.ndarray | None, activation: str | None) -> None:
-    """Add `bias` to the last axis of `block` and apply `activation`, in place.
+def add_bias_and_activate(
+    block: np.ndarray, bias: np.ndarray | None, activation: str | None, out: np.ndarray | None = None
+) -> None:
+    """Add `bias` to the last axis of `block` and apply `activation`.
 
     Parameters
     ----------
     block : ndarray (..., channels)
+        Is overwritten.
     bias : ndarray (channels,) or None
     activation : {"relu", "tanh", "sigmoid"} or None
+    out : ndarray of the shape of `block`, any layout
+        Where the result goes; `block` itself if left out.
     """
+    if out is None:
+        out = block
     if bias is not None:
         _add_bias(block, bias)
     if activation == "relu":
-        np.maximum(block, 0, out=block)
+        np.maximum(block, 0, out=out)
     elif activation == "tanh":
-        np.tanh(block, out=block)
+        np.tanh(block, out=out)
     elif activation == "sigmoid":
-        _sigmoid(block)
+        _sigmoid(block, out)
+    elif out is not block:
+        out[...] = block
 
 
 def _add_bias(block: np.ndarray, bias: np.ndarray) -> None:
@@ -31,10 +40,10 @@ def _add_bias(block: np.ndarray, bias: np.ndarray) -> None:
     np.add(block, bias, out=block)
 
 
-def _sigmoid(block: np.ndarray) -> None:
-    """1 / (1 + exp(-x)) in place, accurate at both ends: where exp overflows the quotient is 0, as it should be."""
+def _sigmoid(block: np.ndarray, out: np.ndarray) -> None:
+    """1 / (1 + exp(-x)), accurate at both ends: where exp overflows the quotient is 0, as it should be."""
     with np.errstate(over="ignore"):
         np.negative(block, out=block)
         np.exp(block, out=block)
     block += 1
-    np.reciprocal(block, out=block)
+    np.reciprocal(block, out=out)

@@ -64,6 +64,12 @@ def explicit_padding(
     raise ValueError(f"padding must be 'valid', 'same' or 'causal'. Received: padding={padding!r}")
 
 
+def mirrored_padding(window: Sequence[int], dilation: Sequence[int], padding: Padding) -> Padding:
+    """Padding of the outputs with which the reversed window of stride 1 leads back; negative where one must crop."""
+    spans = (window_span(k, d) - 1 for k, d in zip(window, dilation, strict=True))
+    return tuple((span - lo, span - hi) for span, (lo, hi) in zip(spans, padding, strict=True))
+
+
 def transposed_length(
     length: int, window: int, stride: int, padding: str, output_padding: int | None = None, dilation: int = 1
 ) -> int:
