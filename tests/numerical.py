@@ -100,7 +100,8 @@ def _assert_close(
         return
     errors = np.abs(along - slopes) / max(1.0, np.abs(slopes).max())
     worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
-    place = np.unravel_index(worst, analytic.shape) if len(directions) == analytic.size else f"direction {worst}"
+    index = tuple(int(k) for k in np.unravel_index(worst, analytic.shape))
+    place = index if len(directions) == analytic.size else f"direction {worst}"
     assert errors[worst] <= tol, (
         f"{what}, at {place}: the engine says {along[worst]:.12g}, differences say {slopes[worst]:.12g} "
         f"(relative error {errors[worst]:.2g}, allowed {tol:.2g})"

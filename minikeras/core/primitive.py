@@ -27,9 +27,11 @@ conversions back to the input's dtype are done here, once, for all operations.
 
 from __future__ import annotations
 
+import functools
 import inspect
+import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,10 +56,11 @@ class Primitive:
         parameters = inspect.signature(forward).parameters.values()
         self._static_defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         self._inputs = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+        self._required = tuple(p.name for p in parameters if p.name in self._inputs and p.default is p.empty)
         self._variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
         self._most = len(self._inputs) if self._variadic is None else float("inf")
-        self._vjps: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {}
-        self._backward: tuple[Callable[..., Any], tuple[str, ...]] | None = None
+        self._vjps: dict[str, _Rule] = {}
+        self._backward: _Rule | None = None
         self._plans: dict[tuple[bool, ...], _Plan] = {}
 
     def __repr__(self) -> str:
@@ -73,12 +76,19 @@ class Primitive:
         unknown = set(rules) - set(self._inputs)
         if unknown:
             raise TypeError(f"primitive {self.name}: no input named {sorted(unknown)}; it has {self._inputs}")
-        self._vjps = {name: (rule or _nothing, self._reads(rule or _nothing)) for name, rule in rules.items()}
+        self._vjps = {name: self._rule(rule or _nothing) for name, rule in rules.items()}
         self._plans.clear()
 
-    def backward(self, rule: Callable[..., Any]) -> Callable[..., Any]:
-        """Decorator: one rule that returns the gradients of all inputs together, None where none is needed."""
-        self._backward = (rule, self._reads(rule))
+    def backward(self, rule: Callable[..., Any] | None = None, /, **kept_for: str) -> Any:
+        """Decorator: one rule that returns the gradients of all inputs together, None where none is needed.
+
+        Keywords say when something that the rule reads has to be kept: the name of the one input whose gradient takes
+        it, or for ``out`` the name of a static argument that must not be None. Otherwise the rule reads None.
+        ``@conv.backward(x="w", w="x", out="activation")`` keeps ``x`` only where ``w`` needs a gradient.
+        """
+        if rule is None:
+            return functools.partial(self.backward, **kept_for)
+        self._backward = self._rule(rule, kept_for=kept_for)
         self._plans.clear()
         return rule
 
@@ -93,87 +103,112 @@ class Primitive:
             for p in inspect.signature(definition).parameters.values()
             if p.kind is inspect.Parameter.KEYWORD_ONLY
         ]
-        # A rule with the names of this primitive, so that the tape keeps exactly the inputs.
-        reads = ("g", "needs", *self._inputs, *statics)
 
         def rule(g: Any, needs: tuple[bool, ...], *values: Any) -> list[Tensor | None]:
             inputs, static = values[: len(self._inputs)], dict(zip(statics, values[len(self._inputs) :], strict=True))
             return pull_back_through(definition, g, needs, inputs, static)
 
-        self._backward = (rule, reads)
+        self._backward = self._rule(rule, ("g", "needs", *self._inputs, *statics))
         self._plans.clear()
         return definition
 
-    def _reads(self, rule: Callable[..., Any]) -> tuple[str, ...]:
-        names = tuple(inspect.signature(rule).parameters)
-        known = {
-            "g",
-            "needs",
-            "out",
-            *self._inputs,
-            *(f"{name}_shape" for name in self._inputs),
-            *self._static_defaults,
-        }
-        if self._extra:
-            known.add("extra")
-        if self._variadic:
-            known |= {self._variadic, f"{self._variadic}_shape"}
-        unknown = set(names) - known
+    def _rule(
+        self, function: Callable[..., Any], names: tuple[str, ...] = (), kept_for: dict[str, str] | None = None
+    ) -> _Rule:
+        names = names or tuple(inspect.signature(function).parameters)
+        readers = self._readers()
+        unknown = set(names) - readers.keys()
         if unknown:
             raise TypeError(
-                f"primitive {self.name}: its derivative asks for {sorted(unknown)}, but may read {sorted(known)}"
+                f"primitive {self.name}: its derivative asks for {sorted(unknown)}, but may read {sorted(readers)}"
             )
-        return names
+        return _Rule(function, names, tuple([readers[name] for name in names]), kept_for or {})
+
+    def _readers(self) -> dict[str, Callable[[_Record], Any]]:
+        """What a derivative may read: by parameter name, how to find it in what the tape has kept."""
+        partial, attribute = functools.partial, operator.attrgetter
+        readers: dict[str, Callable[[_Record], Any]] = {
+            "g": attribute("cotangent"),
+            "needs": attribute("needs"),
+            "out": _Record.out,
+        }
+        if self._extra:
+            readers["extra"] = attribute("extra")
+        for name, default in self._static_defaults.items():
+            readers[name] = partial(_Record.option, name=name, default=default)
+        for i, name in enumerate(self._inputs):
+            readers[name] = partial(_Record.input, index=i)
+            readers[f"{name}_shape"] = partial(_Record.shape, index=i)
+        if self._variadic:
+            readers[self._variadic] = _Record.all_inputs
+            readers[f"{self._variadic}_shape"] = attribute("shapes")
+        return readers
 
     # ------------------------------------------------------------------ running
 
     def __call__(self, *inputs: Any, **static: Any) -> Any:
         if len(inputs) > self._most or (static and not static.keys() <= self._static_defaults.keys()):
             inputs, static = self._bind(inputs, static)
-        tracked = False
         arrays: list[Any] = []
+        edges: list[tape.Edge | None] = []
+        tracked = seen_array = False
         for value in inputs:
+            edge = None
             if isinstance(value, Tensor):
                 if value.symbolic:
                     return operations.record(self, inputs, static)
-                tracked = tracked or value.requires_grad
-                arrays.append(value.data)
+                array = value.data
+                seen_array = True
+                if value.requires_grad:
+                    edge = (value.node or value, value.index, array.shape, array.dtype)
+                    tracked = True
             else:
-                arrays.append(_operand(value))
-        if not any(isinstance(array, np.ndarray) for array in arrays):
+                array = _operand(value)
+                seen_array = seen_array or type(array) is np.ndarray
+            arrays.append(array)
+            edges.append(edge)
+        if not seen_array:
             arrays = [array if array is None else np.asarray(array, config.floatx()) for array in arrays]
         try:
             result = self.forward(*arrays, **static)
-        except (ValueError, TypeError, IndexError) as error:
+        except (TypeError, ValueError, IndexError) as error:
             raise self._explained(error, arrays, static) from error
         extra = None
         if self._extra:
             result, extra = result
-        several = type(result) is tuple
-        results = result if several else (result,)
-        outputs = tuple([None if array is None else _fresh(array) for array in results])
-        _share_versions(inputs, outputs)
+        if type(result) is tuple:
+            outputs = tuple([None if array is None else _output(array, inputs) for array in result])
+        else:
+            outputs = (_output(result, inputs),)
         if tracked and _mode.enabled and self._differentiable:
-            self._record(inputs, arrays, static, outputs, extra)
-        return outputs if several else outputs[0]
+            self._record(inputs, arrays, edges, static, outputs, extra)
+        return outputs if type(result) is tuple else outputs[0]
 
     def _bind(self, inputs: tuple[Any, ...], static: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Inputs given by keyword and static arguments given by position, each put where it belongs."""
-        names = [*self._inputs, *self._static_defaults]
+        options = dict(zip(self._static_defaults, inputs[len(self._inputs) :], strict=False))
+        if (
+            self._variadic is None
+            and len(inputs) == len(self._inputs) + len(options)
+            and static.keys() <= self._static_defaults.keys() - options.keys()
+        ):
+            return inputs[: len(self._inputs)], {**options, **static}
+        names = (*self._inputs, *self._static_defaults)
         surplus = [name for name in static if name not in names]
         if surplus or (self._variadic is None and len(inputs) > len(names)):
             what = f"keyword {surplus[0]!r}" if surplus else f"{len(inputs)} positional arguments"
             raise TypeError(f"{self.name}: expected the arguments {', '.join(names)}. Received: {what}")
-        if self._variadic is None:
-            given = dict(zip(names, inputs, strict=False))
-            twice = given.keys() & static.keys()
-            if twice:
-                raise TypeError(f"{self.name}: the argument {min(twice)!r} is given by position and by keyword")
-            given.update(static)
-            last = max((i for i, name in enumerate(self._inputs) if name in given), default=-1)
-            inputs = tuple([given.get(name) for name in self._inputs[: last + 1]])
-            static = {name: given[name] for name in self._static_defaults if name in given}
-        return inputs, static
+        if self._variadic is not None:
+            return inputs, static
+        given = dict(zip(names, inputs, strict=False))
+        if twice := given.keys() & static.keys():
+            raise TypeError(f"{self.name}: the argument {min(twice)!r} is given by position and by keyword")
+        given.update(static)
+        if missing := [name for name in self._required if name not in given]:
+            raise TypeError(f"{self.name}: the argument {missing[0]!r} is missing")
+        count = max(len(inputs), *[i + 1 for i, name in enumerate(self._inputs) if name in given])
+        inputs = tuple([given.get(name) for name in self._inputs[:count]])
+        return inputs, {name: given[name] for name in self._static_defaults if name in given}
 
     def _explained(self, error: Exception, arrays: list[Any], static: dict[str, Any]) -> Exception:
         """An error of the forward as one that names the operation and what it received."""
@@ -193,20 +228,20 @@ class Primitive:
         self,
         inputs: tuple[Any, ...],
         arrays: list[Any],
+        edges: list[tape.Edge | None],
         static: dict[str, Any],
         outputs: tuple[Tensor | None, ...],
         extra: Any,
     ) -> None:
         """Leave a node on the tape that holds what the derivative will read."""
-        needs = tuple([isinstance(value, Tensor) and value.requires_grad for value in inputs])
+        needs = tuple([edge is not None for edge in edges])
         plan = self._plans.get(needs) or self._plan(needs)
-        edges = tuple([_edge(value) if need else None for value, need in zip(inputs, needs, strict=True)])
-        saved = _Saved(
-            [array if keep else None for array, keep in zip(arrays, plan.keeps, strict=True)],
-            [_version(value) if keep else None for value, keep in zip(inputs, plan.keeps, strict=True)],
-            [np.shape(array) for array in arrays] if plan.shapes else None,
-            [None if output is None else output.data for output in outputs] if plan.out else None,
-            [None if output is None else _version(output) for output in outputs] if plan.out else None,
+        saved = (
+            {i: (arrays[i], *_version(inputs[i])) for i in plan.inputs},
+            tuple([np.shape(array) for array in arrays]) if plan.shapes else None,
+            [None if output is None else (output.data, *_version(output)) for output in outputs]
+            if plan.out and (plan.out_for is None or static.get(plan.out_for) is not None)
+            else None,
             static,
             extra if plan.extra else None,
         )
@@ -220,20 +255,22 @@ class Primitive:
     def _plan(self, needs: tuple[bool, ...]) -> _Plan:
         """Which inputs, shapes and outputs to keep when the inputs in ``needs`` want a gradient."""
         names = self._input_names(len(needs))
-        if self._backward is not None:
-            reads = set(self._backward[1])
-        else:
-            missing = [name for name, need in zip(names, needs, strict=True) if need and name not in self._vjps]
-            if missing:
+        wanted = [name for name, need in zip(names, needs, strict=True) if need]
+        if self._backward is None:
+            if missing := [name for name in wanted if name not in self._vjps]:
                 raise TypeError(f"{self.name}: no derivative is defined with respect to its input {missing[0]!r}")
-            reads = {r for name, need in zip(names, needs, strict=True) if need for r in self._vjps[name][1]}
-        plan = _Plan(
-            keeps=tuple(name in reads for name in names),
+            reads = {read for name in wanted for read in self._vjps[name].names}
+            kept_for: dict[str, str] = {}
+        else:
+            kept_for = self._backward.kept_for
+            reads = {n for n in self._backward.names if n == "out" or n not in kept_for or kept_for[n] in wanted}
+        plan = self._plans[needs] = _Plan(
+            inputs=tuple([i for i, name in enumerate(names) if name in reads]),
             shapes=any(f"{name}_shape" in reads for name in names),
             out="out" in reads,
+            out_for=kept_for.get("out"),
             extra="extra" in reads,
         )
-        self._plans[needs] = plan
         return plan
 
     def _input_names(self, count: int) -> tuple[str, ...]:
@@ -250,18 +287,14 @@ class Primitive:
                 f"backward: the tape of '{self.name}' was freed by an earlier backward; call that one with "
                 "retain_graph=True to walk it twice"
             )
-        reader = _Reader(self, node, tuple(cotangents) if node.outputs > 1 else cotangents[0], needs)
+        record = _Record(self, node, tuple(cotangents) if node.outputs > 1 else cotangents[0], needs)
         values: list[Any]
         if self._backward is not None:
-            rule, names = self._backward
-            values = [*rule(*[reader[name] for name in names]), *[None] * len(needs)]
+            values = [*self._backward(record), *[None] * len(needs)]
             del values[len(needs) :]  # a rule gives one for each optional input too, also where it was left out
         else:
-            values = [None] * len(needs)
-            for i, name in enumerate(self._input_names(len(needs))):
-                if needs[i]:
-                    rule, names = self._vjps[name]
-                    values[i] = rule(*[reader[n] for n in names])
+            names = self._input_names(len(needs))
+            values = [self._vjps[name](record) if need else None for name, need in zip(names, needs, strict=True)]
         return [
             _fitted(value, edge) if value is not None and edge is not None and need else None
             for value, edge, need in zip(values, node.edges, needs, strict=True)
@@ -293,104 +326,94 @@ def primitive(
     return Primitive(forward, extra, differentiable, name)
 
 
-class _Plan:
-    __slots__ = ("extra", "keeps", "out", "shapes")
+class _Rule:
+    """A derivative: a function, and how to find each of its parameters in what the tape has kept."""
 
-    def __init__(self, keeps: tuple[bool, ...], shapes: bool, out: bool, extra: bool) -> None:
-        self.keeps = keeps
-        self.shapes = shapes
-        self.out = out
-        self.extra = extra
-
-
-class _Saved:
-    """What one node keeps for its derivative: arrays, and the versions they had."""
-
-    __slots__ = ("arrays", "extra", "out", "out_versions", "shapes", "static", "versions")
+    __slots__ = ("function", "kept_for", "names", "readers")
 
     def __init__(
         self,
-        arrays: list[Any],
-        versions: list[Any],
-        shapes: Any,
-        out: Any,
-        out_versions: Any,
-        static: dict[str, Any],
-        extra: Any,
+        function: Callable[..., Any],
+        names: tuple[str, ...],
+        readers: tuple[Callable[[_Record], Any], ...],
+        kept_for: dict[str, str],
     ) -> None:
-        self.arrays = arrays
-        self.versions = versions
-        self.shapes = shapes
-        self.out = out
-        self.out_versions = out_versions
-        self.static = static
-        self.extra = extra
+        self.function = function
+        self.names = names
+        self.readers = readers
+        self.kept_for = kept_for
+
+    def __call__(self, record: _Record) -> Any:
+        return self.function(*[read(record) for read in self.readers])
 
 
-class _Reader:
-    """Looks up what a derivative reads, wraps saved arrays as Tensors and links them to the tape when it records."""
+class _Plan(NamedTuple):
+    """What one primitive keeps when certain of its inputs want a gradient."""
 
-    __slots__ = ("cotangent", "needs", "node", "operation", "saved")
+    inputs: tuple[int, ...]
+    shapes: bool
+    out: bool
+    out_for: str | None
+    extra: bool
+
+
+class _Record:
+    """What one node has kept, as its derivative reads it: arrays are Tensors again, linked where backward records."""
+
+    __slots__ = ("_inputs", "_out", "cotangent", "extra", "needs", "node", "operation", "shapes", "static")
 
     def __init__(self, operation: Primitive, node: tape.Node, cotangent: Any, needs: tuple[bool, ...]) -> None:
         self.operation = operation
         self.node = node
-        self.saved = node.saved
         self.cotangent = cotangent
         self.needs = needs
+        self._inputs, self.shapes, self._out, self.static, self.extra = node.saved
 
-    def __getitem__(self, name: str) -> Any:
-        if name == "g":
-            return self.cotangent
-        if name == "needs":
-            return self.needs
-        operation = self.operation
-        if name in operation._inputs:
-            return self._input(operation._inputs.index(name))
-        if name == "out":
-            outputs = tuple(self._output(i) for i in range(self.node.outputs))
-            return outputs if len(outputs) > 1 else outputs[0]
-        if name == "extra":
-            return self.saved.extra
-        if name in operation._static_defaults:
-            return self.saved.static.get(name, operation._static_defaults[name])
-        if name == operation._variadic:
-            return tuple(self._input(i) for i in range(len(self.needs)))
-        owner = name.removesuffix("_shape")
-        if owner == operation._variadic:
-            return tuple(self.saved.shapes)
-        index = operation._inputs.index(owner)
-        return self.saved.shapes[index] if index < len(self.saved.shapes) else None
+    def shape(self, index: int) -> tuple[int, ...] | None:
+        """Shape of an input; None for an optional one that was left out."""
+        return self.shapes[index] if index < len(self.shapes) else None
 
-    def _input(self, index: int) -> Any:
-        if index >= len(self.saved.arrays):
-            return None  # an optional input that was not given
-        array = self.saved.arrays[index]
-        if not isinstance(array, np.ndarray):
-            return array
+    def option(self, name: str, default: Any) -> Any:
+        """A static argument."""
+        return self.static.get(name, default)
+
+    def all_inputs(self) -> tuple[Any, ...]:
+        """The inputs of an operation that takes any number."""
+        return tuple([self.input(i) for i in range(len(self.needs))])
+
+    def input(self, index: int) -> Any:
+        """An input; None for one that was left out or not kept."""
+        if index not in self._inputs:
+            return None
+        array, counter, version = self._inputs[index]
+        if counter is None:
+            return _constant(array) if isinstance(array, np.ndarray) else array
         edge = self.node.edges[index]
-        version = self.saved.versions[index]
-        if version is not None and version[0][0] != version[1]:
-            self._refuse(self.operation._input_names(len(self.needs))[index], "input", edge, version)
-        if edge is None or not _mode.enabled:
-            return Tensor(array)
-        if not isinstance(edge.source, tape.Node):
-            return edge.source
-        return _linked(array, edge.source, edge.index)
+        source, place = (None, 0) if edge is None else edge[:2]
+        if counter[0] != version:
+            name = self.operation._input_names(len(self.needs))[index]
+            self._refuse(f"input '{name}'", source, counter, version)
+        if source is None or not _mode.enabled:
+            return _constant(array, counter)
+        return _linked(array, counter, source, place) if isinstance(source, tape.Node) else source
 
-    def _output(self, index: int) -> Tensor:
-        array = self.saved.out[index]
-        version = self.saved.out_versions[index]
-        if version[0][0] != version[1]:
-            self._refuse("", "output", None, version)
-        return _linked(array, self.node, index) if _mode.enabled else Tensor(array)
+    def out(self) -> Any:
+        """The output, or a tuple of them; None if it was not kept."""
+        if self._out is None:
+            return None
+        outputs = tuple([None if kept is None else self._output(i, *kept) for i, kept in enumerate(self._out)])
+        return outputs if len(outputs) > 1 else outputs[0]
 
-    def _refuse(self, name: str, role: str, edge: tape.Edge | None, version: tuple[list[int], int]) -> None:
-        what = f"{role} '{name}'" if name else role
-        owner = getattr(edge.source, "name", None) if edge is not None else None
+    def _output(self, index: int, array: np.ndarray, counter: list[int], version: int) -> Tensor:
+        if counter[0] != version:
+            self._refuse("output", None, counter, version)
+        return _linked(array, counter, self.node, index) if _mode.enabled else _constant(array, counter)
+
+    def _refuse(self, what: str, source: Tensor | tape.Node | None, counter: list[int], version: int) -> None:
+        owner = getattr(source, "name", None)
         raise RuntimeError(
             f"backward: the {what} of '{self.operation.name}'{f' ({owner})' if owner else ''} was changed in place "
-            f"after it was saved for the gradient: expected version {version[1]}. Received: version {version[0][0]}"
+            f"after it was saved for the gradient: expected version {version}. Received: version {counter[0]}"
         )
 
 
@@ -417,7 +440,7 @@ def pull_back_through(
             if not need
             else operations.identity(value)
             if value.requires_grad
-            else Tensor(value.data, requires_grad=True)
+            else Tensor(value, requires_grad=True)
             for value, need in zip(inputs, needs_all, strict=True)
         ]
         results = definition(*aliases, **static)
@@ -436,61 +459,58 @@ def pull_back_through(
     return [next(found) if need else None for need in needs]
 
 
+_PLAIN = frozenset({float, int, bool, type(None)})
+
+
 def _nothing() -> None:
     """The rule of an input whose derivative is zero."""
 
 
 def _operand(value: Any) -> Any:
     """An operand that is no Tensor: arrays as they are, NumPy scalars as Python's, so that they don't widen float32."""
-    if isinstance(value, np.ndarray):
+    if type(value) in _PLAIN:
         return value
-    if isinstance(value, np.generic):
-        return value.item()
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    return as_array(value)
+    return value.item() if isinstance(value, np.generic) else as_array(value)
 
 
-def _fresh(array: Any) -> Tensor:
-    return Tensor(array if type(array) is np.ndarray else np.asarray(array))
+def _output(array: Any, inputs: tuple[Any, ...]) -> Tensor:
+    """A result as a Tensor. A view of an input changes when that does, so the two count their versions together."""
+    tensor = Tensor(array if type(array) is np.ndarray else np.asarray(array))
+    base = tensor.data.base
+    for value in inputs:
+        if isinstance(value, Tensor) and (
+            value.data is array or (base is not None and (base is value.data or base is value.data.base))
+        ):
+            tensor._version = value._version
+    return tensor
 
 
-def _linked(array: np.ndarray, node: tape.Node, index: int) -> Tensor:
+def _constant(array: np.ndarray, counter: list[int] | None = None) -> Tensor:
     tensor = Tensor(array)
+    if counter is not None:
+        tensor._version = counter
+    return tensor
+
+
+def _linked(array: np.ndarray, counter: list[int], node: tape.Node, index: int) -> Tensor:
+    """A kept array as what it was: an output of ``node``."""
+    tensor = _constant(array, counter)
     tensor.requires_grad = True
     tensor.node = node
     tensor.index = index
     return tensor
 
 
-def _edge(value: Tensor) -> tape.Edge:
-    data = value.data
-    return tape.Edge(value if value.node is None else value.node, value.index, data.shape, data.dtype)
-
-
-def _version(value: Any) -> tuple[list[int], int] | None:
-    return (value._version, value._version[0]) if isinstance(value, Tensor) else None
-
-
-def _share_versions(inputs: tuple[Any, ...], outputs: tuple[Tensor | None, ...]) -> None:
-    """An output that is a view of an input changes when that does: they count together."""
-    for output in outputs:
-        if output is None:
-            continue
-        data = output.data
-        for value in inputs:
-            if isinstance(value, Tensor) and (
-                value.data is data
-                or (data.base is not None and (data.base is value.data or data.base is value.data.base))
-            ):
-                output._version = value._version
+def _version(value: Any) -> tuple[list[int] | None, int]:
+    """The counter of what shares this memory, and where it stands; (None, 0) for what is not a Tensor."""
+    return (value._version, value._version[0]) if isinstance(value, Tensor) else (None, 0)
 
 
 def _fitted(value: Tensor, edge: tape.Edge) -> Tensor:
     """A gradient in the shape and dtype of its input: summed over broadcast axes, converted back."""
-    data = value.data
-    if data.shape != edge.shape:
-        value = operations.sum_to(value, shape=edge.shape)
-    if value.data.dtype != edge.dtype:
-        value = operations.cast(value, dtype=edge.dtype)
+    _, _, shape, dtype = edge
+    if value.data.shape != shape:
+        value = operations.sum_to(value, shape=shape)
+    if value.data.dtype != dtype:
+        value = operations.cast(value, dtype=dtype)
     return value

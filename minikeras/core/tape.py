@@ -9,10 +9,13 @@ older than what was computed from it, so sorting by age is a topological order a
 from __future__ import annotations
 
 import itertools
+import operator
 import threading
 from collections.abc import Sequence
 from contextlib import ContextDecorator
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from .primitive import Primitive
@@ -69,16 +72,9 @@ class enable_grad(_SetGradMode):
     _value = True
 
 
-class Edge:
-    """Where one input of an operation came from: a leaf Tensor, or an output of an older node."""
-
-    __slots__ = ("dtype", "index", "shape", "source")
-
-    def __init__(self, source: Any, index: int, shape: tuple[int, ...], dtype: Any) -> None:
-        self.source = source  # Tensor (a leaf) or Node
-        self.index = index
-        self.shape = shape
-        self.dtype = dtype
+# Where one input of an operation came from, and what its gradient looks like: a leaf Tensor or an older Node, which of
+# the node's outputs, the shape and the dtype. A plain tuple, as one is made for every input of every operation.
+Edge = tuple["Tensor | Node", int, tuple[int, ...], np.dtype]
 
 
 class Node:
@@ -87,45 +83,19 @@ class Node:
     Attributes:
         order: creation number; larger is younger.
         operation: the :class:`~minikeras.core.primitive.Primitive` that ran.
-        edges: per input an :class:`Edge`, or None where no gradient flows.
+        edges: per input an :data:`Edge`, or None where no gradient flows.
         saved: what the derivative reads, filled by the operation; None once backward has freed it.
         outputs: number of outputs.
     """
 
     __slots__ = ("edges", "operation", "order", "outputs", "saved")
 
-    def __init__(self, operation: Primitive, edges: tuple[Edge | None, ...], saved: Any, outputs: int) -> None:
+    def __init__(self, operation: Primitive, edges: Sequence[Edge | None], saved: Any, outputs: int) -> None:
         self.order = next(_clock)
         self.operation = operation
         self.edges = edges
         self.saved = saved
         self.outputs = outputs
-
-
-class _Slots:
-    """Gradients on their way to one node: one place per output.
-
-    The first contribution is borrowed (it may be shared with another place), the second allocates the sum, later ones
-    are added in place. Under ``create_graph`` sums are operations themselves.
-    """
-
-    __slots__ = ("owned", "values")
-
-    def __init__(self, count: int) -> None:
-        self.values: list[Tensor | None] = [None] * count
-        self.owned = [False] * count
-
-    def add(self, index: int, gradient: Tensor, recording: bool) -> None:
-        current = self.values[index]
-        if current is None:
-            self.values[index] = gradient
-        elif recording or current.data.ndim == 0:
-            self.values[index] = current + gradient
-        elif self.owned[index]:
-            current.data += gradient.data
-        else:
-            self.values[index] = type(current)(current.data + gradient.data)
-            self.owned[index] = True
 
 
 def backward(tensor: Tensor, gradient: Tensor | None, retain_graph: bool, create_graph: bool) -> None:
@@ -202,43 +172,60 @@ def _walk(
     nodes = _reachable(outputs)
     wanted = {_place(target): target for target in targets} if targets is not None else None
     useful = _useful(nodes, wanted) if wanted is not None else None
-    pending: dict[Any, _Slots] = {}
-
-    def deliver(source: Any, index: int, gradient: Tensor) -> None:
-        slots = pending.get(source)
-        if slots is None:
-            slots = pending[source] = _Slots(source.outputs if isinstance(source, Node) else 1)
-        slots.add(index, gradient, create_graph)
-
+    pending = _Pending(create_graph)
     for output, seed in zip(outputs, seeds, strict=True):
-        deliver(output if output.node is None else output.node, output.index, seed)
-
+        pending.add(_place(output), seed)
     arrivals: list[tuple[Tensor, Tensor]] = []
     with enable_grad() if create_graph else no_grad():
         for node in nodes:
-            slots = pending.pop(node, None)
-            if slots is None:
-                continue
+            cotangents = [pending.take((node, i)) for i in range(node.outputs)]
             if wanted is not None:
                 arrivals += [
                     (wanted[node, i], value)
-                    for i, value in enumerate(slots.values)
+                    for i, value in enumerate(cotangents)
                     if value is not None and (node, i) in wanted
                 ]
-            needs = tuple(edge is not None for edge in node.edges) if useful is None else useful.get(node)
-            if needs is None:
+            needs = tuple([edge is not None for edge in node.edges]) if useful is None else useful.get(node)
+            if needs is None or not any(value is not None for value in cotangents):
                 continue
-            values = node.operation.pull_back(node, slots.values, needs)
+            values = node.operation.pull_back(node, cotangents, needs)
             for edge, value in zip(node.edges, values, strict=True):
                 if edge is not None and value is not None:
-                    deliver(edge.source, edge.index, value)
+                    pending.add(edge[:2], value)
             if not retain_graph:
                 node.saved = None
-    for leaf, slots in pending.items():
-        value = slots.values[0]
-        if value is not None and (wanted is None or (leaf, 0) in wanted):
-            arrivals.append((leaf, value))
+    arrivals += [(place[0], value) for place, value in pending.gradients.items() if wanted is None or place in wanted]
     return arrivals
+
+
+class _Pending:
+    """Gradients on their way, by the place where they arrive.
+
+    The first contribution is borrowed (it may be shared with another place), the second allocates the sum, later ones
+    are added in place. Under ``create_graph`` sums are operations themselves.
+    """
+
+    __slots__ = ("gradients", "owned", "recording")
+
+    def __init__(self, recording: bool) -> None:
+        self.gradients: dict[tuple[Any, int], Tensor] = {}
+        self.owned: set[tuple[Any, int]] = set()
+        self.recording = recording
+
+    def add(self, place: tuple[Any, int], gradient: Tensor) -> None:
+        current = self.gradients.get(place)
+        if current is None:
+            self.gradients[place] = gradient
+        elif self.recording or current.data.ndim == 0:
+            self.gradients[place] = current + gradient
+        elif place in self.owned:
+            current.data += gradient.data
+        else:
+            self.gradients[place] = type(current)(current.data + gradient.data)
+            self.owned.add(place)
+
+    def take(self, place: tuple[Any, int]) -> Tensor | None:
+        return self.gradients.pop(place, None)
 
 
 def _place(tensor: Tensor) -> tuple[Any, int]:
@@ -252,23 +239,17 @@ def _reachable(outputs: list[Tensor]) -> list[Node]:
     seen = set(stack)
     while stack:
         for edge in stack.pop().edges:
-            if edge is not None and isinstance(edge.source, Node) and edge.source not in seen:
-                seen.add(edge.source)
-                stack.append(edge.source)
-    return sorted(seen, key=_order, reverse=True)
-
-
-def _order(node: Node) -> int:
-    return node.order
+            if edge is not None and isinstance(source := edge[0], Node) and source not in seen:
+                seen.add(source)
+                stack.append(source)
+    return sorted(seen, key=operator.attrgetter("order"), reverse=True)
 
 
 def _useful(nodes: list[Node], wanted: dict[tuple[Any, int], Tensor]) -> dict[Node, tuple[bool, ...]]:
     """For the nodes through which a gradient reaches a wanted place: which of their inputs lead there."""
     useful: dict[Node, tuple[bool, ...]] = {}
     for node in reversed(nodes):
-        needs = tuple(
-            edge is not None and (edge.source in useful or (edge.source, edge.index) in wanted) for edge in node.edges
-        )
+        needs = tuple([edge is not None and (edge[0] in useful or edge[:2] in wanted) for edge in node.edges])
         if any(needs):
             useful[node] = needs
     return useful

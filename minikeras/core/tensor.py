@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -67,8 +68,8 @@ class Tensor:
     """An array with a gradient.
 
     Args:
-        data: ndarray (shared, not copied), Tensor, number or nested list of numbers. Python floats become
-            ``floatx``; arrays keep their dtype.
+        data: ndarray (shared, not copied), Tensor (its values, shared, off its tape), number or nested list of
+            numbers. Python floats become ``floatx``; arrays keep their dtype.
         requires_grad: record operations on this Tensor, so that gradients with respect to it can be computed.
         dtype: convert to this dtype.
 
@@ -93,22 +94,24 @@ class Tensor:
     data: np.ndarray
     grad: Tensor | None
     node: tape.Node | None
+    _version: list[int]
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None) -> None:
-        if type(data) is not np.ndarray or dtype is not None:
-            data = as_array(data, dtype, floating=requires_grad)
-        if requires_grad and data.dtype.kind != "f":
+        array = data
+        if type(data) is not np.ndarray or dtype is not None or data.dtype.kind not in "fiub":
+            array = as_array(data, dtype, floating=requires_grad)
+        if requires_grad and array.dtype.kind != "f":
             raise TypeError(
                 f"Tensor: requires_grad needs a floating-point dtype, as only real numbers have gradients. "
-                f"Received: dtype {data.dtype}"
+                f"Received: dtype {array.dtype}"
             )
-        self.data = data
+        self.data = array
         self.grad = None
         self.requires_grad = requires_grad
         self.node = None
         self.index = 0
-        # Shared by all Tensors that share the memory; counts the updates in place.
-        self._version = [0]
+        # Counts the updates in place; Tensors made of one another share it with the memory.
+        self._version = data._version if isinstance(data, Tensor) and data.data is array else [0]
 
     # ------------------------------------------------------------------ description
 
@@ -166,7 +169,7 @@ class Tensor:
         return int(self._only_element("int()"))
 
     def __index__(self) -> int:
-        return self._only_element("an index").__index__()
+        return operator.index(self._only_element("an index"))
 
     def __format__(self, spec: str) -> str:
         return format(self.item() if spec and self.size == 1 else str(self), spec)
@@ -194,9 +197,7 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same memory as a Tensor that is not on the tape."""
-        result = Tensor(self.data)
-        result._version = self._version
-        return result
+        return Tensor(self)
 
     def assign(self, value: Any) -> Tensor:
         """Replace the values in place (shape and dtype stay) and raise the version.
