@@ -24,8 +24,9 @@ def plot_history(history: History | Mapping[str, Sequence[float]], path: str | o
         TypeError: If ``history`` is something else.
         ValueError: If there is no epoch in it.
 
-    Example:
-        >>> plot_history(model.fit(x, y, validation_split=0.2), "curves.png")
+    Example::
+
+        plot_history(model.fit(x, y, validation_split=0.2), "curves.png")
     """
     curves = history.history if isinstance(history, History) else history
     if not isinstance(curves, Mapping):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import layers as layers_module
+from ..core.symbolic import SymbolicTensor
 from ..core.tensor import Tensor
 from ..layers.base import Layer
 from ..layers.shapes import InputSpec, Shape, as_shape
@@ -29,13 +30,16 @@ class Sequential(Network):
         ValueError: If a layer can't take the output of the one before it.
 
     Example:
-        >>> model = Sequential([
-        ...     Conv2D(16, 3, activation="relu", input_shape=(28, 28, 1)),
-        ...     Flatten(),
-        ...     Dense(10, activation="softmax"),
-        ... ])
-        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-        >>> history = model.fit(x_train, y_train, epochs=3)
+        >>> from minikeras.layers import Conv2D, Dense, Flatten
+        >>> model = Sequential(
+        ...     [
+        ...         Conv2D(16, 3, activation="relu", input_shape=(28, 28, 1)),
+        ...         Flatten(),
+        ...         Dense(10, activation="softmax"),
+        ...     ]
+        ... )
+        >>> model.output_shape, model.count_params()
+        ((None, 10), 108330)
     """
 
     def __init__(self, layers: Sequence[Layer] | None = None, name: str | None = None) -> None:
@@ -49,13 +53,18 @@ class Sequential(Network):
 
     # ------------------------------------------------------------------ layers
 
-    def add(self, layer: Layer) -> None:
+    def add(self, layer: Layer | SymbolicTensor) -> None:
         """Append a layer; a model that was compiled must be compiled again.
+
+        Args:
+            layer: The layer; at the beginning also what `Input` gives.
 
         Raises:
             TypeError: If it isn't a layer.
             ValueError: If it can't take the output so far, or its name is taken.
         """
+        if isinstance(layer, SymbolicTensor) and layer.source is None and not self._layers:
+            layer = layers_module.InputLayer(batch_input_shape=layer.shape, dtype=layer.dtype, name=layer.name)
         if not isinstance(layer, Layer):
             hint = ": give an instance, with ()" if isinstance(layer, type) else ""
             raise TypeError(f"{self}: add takes a layer{hint}. Received: {layer!r}")
@@ -180,7 +189,7 @@ class Sequential(Network):
         Returns:
             The output of the last layer.
         """
-        for layer in self._layers:
+        for layer in self.layers:
             inputs = layer(inputs)
         return inputs
 

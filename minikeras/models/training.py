@@ -107,6 +107,8 @@ class Trainer(Layer):
             ValueError: If something is unknown or doesn't go with the outputs.
 
         Example:
+            >>> from minikeras import Sequential, layers
+            >>> model = Sequential([layers.Dense(3, activation="softmax", input_dim=2)])
             >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
             >>> model.metrics_resolved
             {'acc': 'sparse_categorical_accuracy'}
@@ -191,7 +193,12 @@ class Trainer(Layer):
             ValueError: If an argument or an array doesn't fit.
 
         Example:
-            >>> model.fit(x, y, batch_size=32, epochs=10, validation_split=0.2).history["val_acc"][-1]
+            >>> from minikeras import Sequential, layers
+            >>> model = Sequential([layers.Dense(1, input_dim=2)])
+            >>> model.compile("sgd", "mse")
+            >>> history = model.fit([[0.0, 1.0], [1.0, 0.0]], [1.0, 2.0], epochs=3, verbose=0)
+            >>> len(history.history["loss"])
+            3
         """
         batch_size = self._batch_size(batch_size)
         epochs, initial_epoch = as_size(epochs, self, "epochs"), as_size(initial_epoch, self, "initial_epoch", 0)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
 import numpy as np
@@ -17,7 +19,22 @@ from .atomic import atomic_write
 _SUFFIX = ".npy"
 _LONGEST_HEADER = 10_000
 _HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, TypeError, NotImplementedError, RuntimeError)
+# What zipfile, zlib and NumPy's parser of headers (a tokenizer) raise for bytes that make no sense.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    tokenize.TokenError,
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
 
 
 class ModelFileError(ValueError):
@@ -58,20 +75,16 @@ class NpzReader:
         self.shapes: dict[str, tuple[int, ...]] = {}
 
     def __enter__(self) -> NpzReader:
-        if not os.path.exists(self._path):
-            raise FileNotFoundError(f"There is no file {self._path!r}")
-        with self._errors():
-            self._archive = zipfile.ZipFile(self._path)
-        try:
+        with ExitStack() as stack:
+            file = stack.enter_context(open(self._path, "rb"))
             with self._errors():
+                self._archive = stack.enter_context(zipfile.ZipFile(file))
                 self._read_directory()
-        except BaseException:
-            self._archive.close()
-            raise
+            self._open = stack.pop_all()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._archive.close()
+        self._open.close()
 
     def read(self, name: str) -> np.ndarray:
         """Return an array; the caller has checked that ``shapes[name]`` is a size it wants.
@@ -95,6 +108,8 @@ class NpzReader:
             name = info.filename.removesuffix(_SUFFIX)
             if name == info.filename or name in self._members:
                 raise ValueError(f"the member {info.filename!r} is not an array of its own")
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError(f"{name!r} is compressed in a way that NumPy doesn't write")
             with self._archive.open(info) as member:
                 shape, _, dtype = _read_header(member)
             if dtype.kind not in "fiub":

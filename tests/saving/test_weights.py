@@ -1,0 +1,346 @@
+from __future__ import annotations
+
+import io
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minikeras import Sequential, layers
+from minikeras.saving import ModelFileError
+from minikeras.saving.atomic import atomic_write
+
+ROOT = Path(__file__).parents[2]
+
+
+def net(filters=4, units=3, **keywords):
+    return Sequential(
+        [
+            layers.Conv2D(filters, 3, input_shape=(6, 6, 1), name="conv"),
+            layers.BatchNormalization(name="norm"),
+            layers.Flatten(),
+            layers.Dense(units, name="dense", **keywords),
+        ],
+        name="m",
+    )
+
+
+def assert_same(one, other):
+    for array, expected in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(array, expected)
+
+
+def rewritten(path, change):
+    """The archive with each member's bytes changed by ``change(name, data)``; None leaves one out."""
+    with zipfile.ZipFile(path) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            changed = change(name, data)
+            if changed is not None:
+                archive.writestr(name, changed)
+
+
+def npy(array, **keywords):
+    file = io.BytesIO()
+    np.lib.format.write_array(file, array, **keywords)
+    return file.getvalue()
+
+
+def test_weights_come_back_exactly(tmp_path):
+    model, other = net(), net()
+    for weight in model.weights:
+        weight.assign(np.random.default_rng(0).standard_normal(weight.shape))
+    model.save_weights(tmp_path / "w.npz")
+    other.load_weights(tmp_path / "w.npz")
+    assert_same(other, model)
+
+
+def test_numpy_reads_the_file_by_names(tmp_path):
+    model = net()
+    model.save_weights(tmp_path / "w.npz")
+    with np.load(tmp_path / "w.npz", allow_pickle=False) as arrays:
+        assert list(arrays) == [
+            "conv/kernel",
+            "conv/bias",
+            "norm/gamma",
+            "norm/beta",
+            "norm/moving_mean",
+            "norm/moving_variance",
+            "dense/kernel",
+            "dense/bias",
+        ]
+        np.testing.assert_array_equal(arrays["conv/kernel"], model.get_weights()[0])
+
+
+def test_what_numpy_writes_can_be_loaded(tmp_path):
+    model, other = net(), net()
+    names = ["c/kernel", "c/bias", *(f"n/{name}" for name in ("gamma", "beta", "moving_mean", "moving_variance"))]
+    names += ["d/kernel", "d/bias"]
+    arrays = dict(zip(names, (np.asfortranarray(array) for array in model.get_weights()), strict=True))
+    np.savez_compressed(tmp_path / "w.npz", **arrays)
+    other.load_weights(tmp_path / "w.npz")
+    assert_same(other, model)
+
+
+def test_layers_are_matched_in_order_whatever_their_names(tmp_path):
+    one = Sequential([layers.Dense(2, input_dim=2), layers.Dense(3)])
+    other = Sequential([layers.Dense(2, input_dim=2), layers.Activation("relu"), layers.Dense(3)])
+    one.save_weights(tmp_path / "w.npz")
+    other.load_weights(tmp_path / "w.npz")
+    assert_same(other, one)
+
+
+def test_models_inside_models_are_saved_with_all_their_layers(tmp_path):
+    def nested():
+        inner = Sequential([layers.Dense(2, input_dim=2), layers.Dense(2)], name="inner")
+        return Sequential([inner, layers.Dense(1, name="head")])
+
+    model, other = nested(), nested()
+    model.save_weights(tmp_path / "w.npz")
+    with np.load(tmp_path / "w.npz") as arrays:
+        assert list(arrays)[:4] == ["inner/kernel", "inner/bias", "inner/kernel_2", "inner/bias_2"]
+    other.load_weights(tmp_path / "w.npz")
+    assert_same(other, model)
+
+
+def test_equal_weights_give_equal_bytes(tmp_path):
+    model = net()
+    model.save_weights(tmp_path / "a.npz")
+    model.save_weights(tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_weights_of_another_type_are_converted(tmp_path):
+    model, other = net(), net(dtype="float64")
+    model.save_weights(str(tmp_path / "w.npz"))
+    other.load_weights(str(tmp_path / "w.npz"))
+    assert other.get_weights()[-1].dtype == np.float64
+    assert_same(other, model)
+
+
+def test_another_architecture_is_refused_with_a_table_and_nothing_is_changed(tmp_path):
+    net(filters=8, use_bias=False).save_weights(tmp_path / "w.npz")
+    model = net()
+    before = model.get_weights()
+    with pytest.raises(ModelFileError) as caught:
+        model.load_weights(tmp_path / "w.npz")
+    first, head, *rows = str(caught.value).splitlines()
+    assert first.endswith("w.npz holds weights of another architecture.")
+    assert head.split() == ["layer", "weight", "model", "expects", "file", "holds"]
+    assert rows[0].split() == ["conv", "kernel", "(3,", "3,", "1,", "4)", "(3,", "3,", "1,", "8)", "in", "'conv'"]
+    assert rows[-1].split() == ["dense", "bias", "(3,)", "-"]
+    assert len(rows) == 8
+    for array, expected in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(array, expected)
+
+
+def test_missing_and_surplus_layers_are_in_the_table(tmp_path):
+    small, large = Sequential([layers.Dense(1, input_dim=1, name="a")]), Sequential()
+    for name in ("a", "b"):
+        large.add(layers.Dense(1, input_dim=1, name=name))
+    small.save_weights(tmp_path / "small.npz")
+    large.save_weights(tmp_path / "large.npz")
+    with pytest.raises(ModelFileError, match=r"b +kernel +\(1, 1\) +-"):
+        large.load_weights(tmp_path / "small.npz")
+    with pytest.raises(ModelFileError, match=r"- +kernel +- +\(1, 1\) in 'b'"):
+        small.load_weights(tmp_path / "large.npz")
+
+
+def test_a_long_table_is_cut(tmp_path):
+    def deep(units):
+        return Sequential([layers.Dense(units, input_dim=units) for _ in range(15)])
+
+    deep(2).save_weights(tmp_path / "w.npz")
+    with pytest.raises(ModelFileError, match="and 10 more"):
+        deep(3).load_weights(tmp_path / "w.npz")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"lost\.npz"):
+        net().load_weights(tmp_path / "lost.npz")
+
+
+@pytest.mark.parametrize("use", ["save_weights", "load_weights"])
+def test_a_model_that_is_not_built_has_no_weights_yet(use, tmp_path):
+    with pytest.raises(RuntimeError, match=f"Sequential 'm': {use} needs a built model"):
+        getattr(Sequential([layers.Dense(1)], name="m"), use)(tmp_path / "w.npz")
+
+
+def test_another_suffix_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"the path must end in '.npz'. Received: '.*w.h5'"):
+        net().save_weights(tmp_path / "w.h5")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_replaced_unless_told_otherwise(tmp_path):
+    path = tmp_path / "w.npz"
+    one, other = net(), net()
+    one.save_weights(path)
+    with pytest.raises(FileExistsError, match="is there already, and overwrite is False"):
+        other.save_weights(path, overwrite=False)
+    other.save_weights(path)
+    one.load_weights(path)
+    assert_same(one, other)
+
+
+def test_a_missing_folder_is_an_error_of_the_system(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        net().save_weights(tmp_path / "lost" / "w.npz")
+
+
+# ---------------------------------------------------------------------- damaged and hostile files
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.9, 0.999])
+def test_a_truncated_file_is_refused(share, tmp_path):
+    path = tmp_path / "w.npz"
+    net().save_weights(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(ModelFileError, match=r"w.npz is damaged or not an .npz file"):
+        net().load_weights(path)
+
+
+def test_a_flipped_bit_in_the_data_is_found(tmp_path):
+    path = tmp_path / "w.npz"
+    model = net()
+    model.save_weights(path)
+    data = bytearray(path.read_bytes())
+    position = data.index(model.get_weights()[-2].tobytes()) + 5
+    data[position] ^= 1
+    path.write_bytes(data)
+    before = model.get_weights()
+    with pytest.raises(ModelFileError, match=r"w.npz is damaged"):
+        model.load_weights(path)
+    for array, expected in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(array, expected)
+
+
+HOSTILE = {
+    "pickled objects": lambda name, data: npy(np.array([{}]), allow_pickle=True) if "conv/bias" in name else data,
+    "text": lambda name, data: npy(np.array(["a"])) if "conv/bias" in name else data,
+    "no array": lambda name, data: b"hello" if "conv/bias" in name else data,
+    "too little data": lambda name, data: data[:-1] if "conv/bias" in name else data,
+    "too much data": lambda name, data: data + b"\0" if "conv/bias" in name else data,
+    "an unknown version": lambda name, data: data[:6] + b"\x09" + data[7:] if "conv/bias" in name else data,
+    "a negative size": lambda name, data: data.replace(b"(4,)", b"(-4)") if "conv/bias" in name else data,
+    "an endless header": lambda name, data: b"\x93NUMPY\x02\0" + b"\xff\xff\xff\x7f" + b" " * 99999,
+}
+
+
+@pytest.mark.parametrize("attack", HOSTILE)
+def test_a_hostile_member_is_refused(attack, tmp_path):
+    path = tmp_path / "w.npz"
+    net().save_weights(path)
+    rewritten(path, HOSTILE[attack])
+    with pytest.raises(ModelFileError, match=r"w.npz is damaged or not an .npz file"):
+        net().load_weights(path)
+
+
+def test_a_header_that_asks_for_petabytes_allocates_nothing(tmp_path):
+    path = tmp_path / "w.npz"
+    net().save_weights(path)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f8", "fortran_order": False, "shape": (10**6, 10**6, 10**3)}
+    )
+    rewritten(path, lambda name, data: header.getvalue() if "conv/kernel" in name else data)
+    with pytest.raises(ModelFileError, match=r"conv +kernel +\(3, 3, 1, 4\) +\(1000000, 1000000, 1000\)"):
+        net().load_weights(path)
+
+
+def test_a_member_twice_is_refused(tmp_path):
+    path = tmp_path / "w.npz"
+    net().save_weights(path)
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("conv/bias.npy", npy(np.zeros(4)))
+    with pytest.raises(ModelFileError, match=r"'conv/bias.npy' is not an array of its own"):
+        net().load_weights(path)
+
+
+def test_a_member_that_is_no_array_is_refused(tmp_path):
+    path = tmp_path / "w.npz"
+    net().save_weights(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("../../evil.py", "print('hello')")
+    with pytest.raises(ModelFileError, match="is not an array of its own"):
+        net().load_weights(path)
+
+
+# ---------------------------------------------------------------------- writing
+
+
+def test_an_exception_while_writing_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt), atomic_write(path) as file:  # noqa: PT012
+        file.write(b"half of the ne")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions and links of POSIX")
+def test_permissions_are_those_of_any_new_file_and_links_are_followed(tmp_path):
+    plain, real, link = tmp_path / "plain", tmp_path / "real", tmp_path / "link"
+    plain.write_bytes(b"")
+    link.symlink_to(real)
+    with atomic_write(link) as file:
+        file.write(b"new")
+    assert link.is_symlink()
+    assert real.read_bytes() == b"new"
+    assert stat.S_IMODE(real.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of file size as Linux has them")
+def test_a_full_disk_leaves_the_old_file(tmp_path):
+    path = tmp_path / "w.npz"
+    model = net()
+    model.save_weights(path)
+    script = f"""
+import resource, signal
+from minikeras import Sequential, layers
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+Sequential([layers.Dense(100, input_dim=100)]).save_weights({str(path)!r})
+"""
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "File too large" in result.stderr
+    assert list(tmp_path.iterdir()) == [path]
+    net().load_weights(path)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_process_killed_while_saving_leaves_a_whole_file(tmp_path):
+    path = tmp_path / "w.npz"
+    script = f"""
+import numpy as np
+from minikeras import Sequential, layers
+model = Sequential([layers.Dense(400, input_dim=400, use_bias=False)])
+step = 0
+while True:
+    step += 1
+    model.weights[0].assign(np.full((400, 400), step))
+    model.save_weights({str(path)!r})
+    print(step, flush=True)
+"""
+    model = Sequential([layers.Dense(400, input_dim=400, use_bias=False)])
+    for delay in (0.0, 0.003, 0.011):
+        process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for _ in range(3):
+            process.stdout.readline()
+        time.sleep(delay)
+        process.kill()
+        saved = [int(line) for line in process.communicate()[0].split()]
+        model.load_weights(path)
+        values = np.unique(model.get_weights()[0])
+        assert len(values) == 1
+        assert values[0] >= max(saved, default=3)
