@@ -33,12 +33,12 @@ HOUSE = """
     layers.activation layers.noise layers
     backend
 
-    saving
+    saving.atomic saving.npz saving.weights saving
     utils.np_utils utils.progress utils
     datasets.digits datasets
     callbacks
 
-    models.data models.objective models.training models.sequential models
+    models.data models.objective models.training models.summary models.network models.sequential models
     plot
 
     minikeras

@@ -78,10 +78,10 @@ __all__ = [
     "serialize",
 ]
 
-_registry = Registry("layer", base=Layer, callables=False, optional=False)
+registry = Registry("layer", base=Layer, callables=False, optional=False)
 for _layer in [obj for obj in list(globals().values()) if isinstance(obj, type) and issubclass(obj, Layer)]:
-    _registry.register(_layer)
+    registry.register(_layer)
 
-get = _registry.get
-serialize = _registry.serialize
-deserialize = _registry.deserialize
+get = registry.get
+serialize = registry.serialize
+deserialize = registry.deserialize
