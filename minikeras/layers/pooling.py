@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from .. import checks, ops
 from ..core.tensor import Tensor
@@ -27,6 +28,8 @@ class Pooling(SpatialLayer):
             window.
     """
 
+    pool: ClassVar[Callable[..., Tensor]]  # of x, window, strides and padding
+
     def __init__(
         self,
         pool_size: Any = 2,
@@ -39,10 +42,6 @@ class Pooling(SpatialLayer):
         self.pool_size = as_tuple(pool_size, self.rank, self, "pool_size")
         self.strides = self.pool_size if strides is None else as_tuple(strides, self.rank, self, "strides")
         self.padding = checks.choice(str(self), "padding", padding, ("valid", "same"))
-
-    def pool(self, x: Tensor, **windows: Any) -> Tensor:
-        """Pool x (batch, *space, channels) over these windows."""
-        raise NotImplementedError(f"{type(self).__name__} must write pool(self, x, **windows)")
 
     def compute(self, x: Tensor) -> Tensor:
         """Pool x (batch, *space, channels)."""
@@ -57,19 +56,14 @@ class Pooling(SpatialLayer):
 class MaxPooling(Pooling):
     """Pooling by the maximum; among equals the first gets the gradient."""
 
-    def pool(self, x: Tensor, **windows: Any) -> Tensor:
-        """Take the maximum of each window."""
-        return ops.max_pool(x, **windows)
+    pool = staticmethod(ops.max_pool)
 
 
 class AveragePooling(Pooling):
     """Pooling by the mean over the elements of the window that are in the input."""
 
     casts_integers = True
-
-    def pool(self, x: Tensor, **windows: Any) -> Tensor:
-        """Average each window."""
-        return ops.average_pool(x, **windows)
+    pool = staticmethod(ops.average_pool)
 
 
 class MaxPooling1D(MaxPooling):
