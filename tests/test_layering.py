@@ -30,7 +30,7 @@ HOUSE = """
 
     layers.shapes layers.base layers.spatial layers.input layers.core layers.conv layers.conv_transpose layers.separable
     layers.cropping layers.padding layers.upsampling layers.pooling layers.normalization
-    layers.activation layers.noise layers
+    layers
     backend
 
     saving.atomic saving.npz saving.weights saving
