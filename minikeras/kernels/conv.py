@@ -201,7 +201,7 @@ def _convolve_by_position(
     activation: str | None,
 ) -> None:
     window, filters, sizes = w.shape[:-2], w.shape[-1], out.shape[1:-1]
-    rowwise = lowers_rowwise(sizes, window, strides, x.shape[-1], filters)
+    rowwise = groups == 1 and lowers_rowwise(sizes, window, strides, x.shape[-1], filters)
     rows = window[0] if rowwise else 1
     kernels = w.reshape(rows, -1, groups, filters // groups).swapaxes(1, 2)[:, :, None]  # (rows, G, 1, taps C/G, F/G)
     for block, columns in columns_by_position(
@@ -275,11 +275,12 @@ def _convolve_by_projection(
 
 def _transposed_kernel(w: np.ndarray, groups: int) -> np.ndarray:
     """(*window, C/G, F) with taps reversed and the channels' roles exchanged: (*window, F/G, C)."""
-    window, (channels, filters) = w.shape[:-2], w.shape[-2:]
-    split = w.reshape(*window, channels, groups, filters // groups)
-    swapped = np.moveaxis(split, -1, -3)  # (*window, F/G, C/G, G)
-    swapped = np.swapaxes(swapped, -1, -2).reshape(*window, filters // groups, groups * channels)
-    return np.flip(swapped, tuple(range(len(window))))
+    *window, channels, filters = w.shape
+    w = w[(slice(None, None, -1),) * len(window)]
+    if groups > 1:
+        w = w.reshape(*window, channels, groups, filters // groups).swapaxes(-3, -1)  # (*window, F/G, G, C/G)
+        return w.reshape(*window, filters // groups, groups * channels)
+    return w.swapaxes(-1, -2)
 
 
 def _grouped(array: np.ndarray, groups: int, images: int | None = None) -> np.ndarray:

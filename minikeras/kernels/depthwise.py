@@ -46,7 +46,7 @@ def depthwise_conv(
     ndarray (N, *output, C M)
         Channel ``c M + m`` is input channel c under its m-th kernel.
     """
-    *window, channels, multiplier = w.shape
+    window, (channels, multiplier) = w.shape[:-2], w.shape[-2:]
     sizes = output_lengths(x.shape[1:-1], window, strides, dilation, padding)
     out = np.empty((len(x), *sizes, channels, multiplier), np.result_type(x, w))
     for m in range(multiplier):
@@ -74,10 +74,10 @@ def depthwise_input_grad(
     -------
     ndarray (N, *input_size, C)
     """
-    *window, channels, multiplier = w.shape
+    window, (channels, multiplier) = w.shape[:-2], w.shape[-2:]
     sizes = g.shape[1:-1]
     g = g.reshape(len(g), *sizes, channels, multiplier)
-    reversed_kernel = np.flip(w, tuple(range(len(window))))
+    reversed_kernel = w[(slice(None, None, -1),) * len(window)]
     dx = np.zeros((len(g), *input_size, channels), np.result_type(g, w))
     for phase in phases(input_size, sizes, window, strides, dilation, padding):
         target = dx[(slice(None), *phase.inputs)]
@@ -115,12 +115,14 @@ def depthwise_kernel_grad(
     dw = np.zeros((*window, channels, multiplier), np.result_type(x, g))
     for block, view, width, positions, _, row in _row_windows(x, sizes, window, strides, dilation, padding):
         axes = [*positions, *row]
+        sums = np.empty((*window, *(view.shape[axis] for axis in row)), dw.dtype)
         for m in range(multiplier):
             cotangent = g[block][..., m].reshape([view.shape[axis] for axis in axes])
             for tap in np.ndindex(*window):
-                # the positions along a row are summed last, for the sake of long inner loops
-                part = np.einsum(view[(..., *tap, *[slice(None)] * len(row))], axes, cotangent, axes, list(row))
-                dw[(*tap, slice(None), m)] += part.reshape(width, channels).sum(axis=0)
+                of_tap = view[(..., *tap, *[slice(None)] * len(row))]
+                np.einsum(of_tap, axes, cotangent, axes, list(row), out=sums[tap])
+            # the positions along a row are summed last, for the sake of long inner loops
+            dw[..., m] += sums.reshape(*window, width, channels).sum(axis=-2)
     return dw
 
 

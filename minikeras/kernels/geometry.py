@@ -1,18 +1,21 @@
 """The arithmetic of sliding windows: pure integers, shared by every operation that slides one.
 
 A window of ``window`` taps, spaced ``dilation`` apart, visits every ``stride``-th position of an axis that was
-extended by ``lo`` elements in front and ``hi`` behind. Everything here follows from that sentence.
+extended by ``lo`` elements in front and ``hi`` behind. Everything here follows from that sentence. A network
+asks the same questions in every step, so the answers that take a while are remembered: their arguments are tuples.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 Padding = tuple[tuple[int, int], ...]
 Slices = tuple[slice, ...]
+Ints = tuple[int, ...]
 
 
 def window_span(window: int, dilation: int = 1) -> int:
@@ -25,9 +28,8 @@ def output_length(length: int, window: int, stride: int, dilation: int = 1, lo: 
     return max((length + lo + hi - window_span(window, dilation)) // stride + 1, 0)
 
 
-def output_lengths(
-    lengths: Sequence[int], window: Sequence[int], strides: Sequence[int], dilation: Sequence[int], padding: Padding
-) -> tuple[int, ...]:
+@functools.lru_cache
+def output_lengths(lengths: Ints, window: Ints, strides: Ints, dilation: Ints, padding: Padding) -> Ints:
     """`output_length` for every axis."""
     return tuple(
         output_length(n, k, s, d, lo, hi)
@@ -92,20 +94,22 @@ def transposed_length(
     return (length - 1) * stride + span - trim + output_padding
 
 
+@functools.lru_cache
 def taps(
-    lengths: Sequence[int], window: Sequence[int], strides: Sequence[int], dilation: Sequence[int], padding: Padding
-) -> Iterator[tuple[Slices, Slices]]:
+    lengths: Ints, window: Ints, strides: Ints, dilation: Ints, padding: Padding
+) -> tuple[tuple[Slices, Slices], ...]:
     """For each tap of the window, in row-major order, the outputs it feeds and the inputs it reads there.
 
     Only positions inside the input are covered, so padding needs no padded copy.
 
-    Yields
-    ------
-    (output slices, input slices)
+    Returns
+    -------
+    tuple of (output slices, input slices)
         One slice per axis, both selecting the same number of elements, perhaps none.
     """
     axes = zip(lengths, window, strides, dilation, padding, strict=True)
-    return (tuple(zip(*pairs, strict=True)) for pairs in itertools.product(*(_axis_taps(*axis) for axis in axes)))
+    combinations = itertools.product(*(_axis_taps(*axis) for axis in axes))
+    return tuple((tuple(o for o, _ in pairs), tuple(i for _, i in pairs)) for pairs in combinations)
 
 
 def _axis_taps(length: int, window: int, stride: int, dilation: int, pad: tuple[int, int]) -> list[tuple[slice, slice]]:
@@ -133,29 +137,25 @@ class Phase:
     taps: Slices
     reads: Slices
     padding: Padding
-    dilation: tuple[int, ...]
+    dilation: Ints
 
 
+@functools.lru_cache
 def phases(
-    lengths: Sequence[int],
-    outputs: Sequence[int],
-    window: Sequence[int],
-    strides: Sequence[int],
-    dilation: Sequence[int],
-    padding: Padding,
-) -> Iterator[Phase]:
+    lengths: Ints, outputs: Ints, window: Ints, strides: Ints, dilation: Ints, padding: Padding
+) -> tuple[Phase, ...]:
     """Decompose the adjoint of a strided window into convolutions that together write every input once.
 
     Parameters
     ----------
-    lengths, outputs : sequences of int
+    lengths, outputs : tuples of int
         Sizes of the input and of the output.
     window, strides, dilation, padding
         Those of the window.
     """
     axes = zip(lengths, outputs, window, strides, dilation, padding, strict=True)
-    for parts in itertools.product(*(_axis_phases(*axis) for axis in axes)):
-        yield Phase(*zip(*parts, strict=True))
+    combinations = itertools.product(*(_axis_phases(*axis) for axis in axes))
+    return tuple(Phase(*zip(*parts, strict=True)) for parts in combinations)
 
 
 def _axis_phases(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
 
 from .blocks import image_blocks
 from .geometry import Padding, output_lengths, taps
+from .resize import upsample_nearest
 
 Ints = tuple[int, ...]
-Pairs = list[tuple[tuple[slice, ...], tuple[slice, ...]]]
+Pairs = tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...]
 
 
 def max_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding) -> tuple[np.ndarray, np.ndarray]:
@@ -32,26 +34,23 @@ def max_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding) ->
     pairs, sizes = _taps(x.shape[1:-1], window, strides, padding)
     shape = (len(x), *sizes, x.shape[-1])
     y = np.empty(shape, x.dtype)
-    index = np.empty(shape, np.min_scalar_type(math.prod(window) - 1))
-    numbers = list(range(len(pairs)))
+    index = np.empty(shape, np.min_scalar_type(len(pairs) - 1))
     for images in image_blocks(x):
         source, best, which = x[images], y[images], index[images]
-        better = np.empty(best.shape, bool)
-        if any(lo or hi for lo, hi in padding):
+        first = 0
+        if _is_padded(padding):
             best[...] = -np.inf
-            for tap in reversed(numbers):  # an index inside the input, also where nothing is larger than -inf
+            for tap in reversed(range(len(pairs))):  # a tap inside the input, also where nothing is larger than -inf
                 which[pairs[tap][0]] = tap
-            rest = numbers
         else:
             best[...] = source[pairs[0][1]]
             which[...] = 0
-            rest = numbers[1:]
-        for tap in rest:
-            o, i = pairs[tap]
-            np.greater(source[i], best[o], out=better[o])
+            first = 1
+        for tap, (o, i) in enumerate(pairs[first:], start=first):
+            better = source[i] > best[o]
             np.maximum(best[o], source[i], out=best[o])
             # taps come in order, so the last one that was better has the largest number; cheaper than a masked copy
-            np.maximum(which[o], better[o] * which.dtype.type(tap), out=which[o])
+            np.maximum(which[o], better * which.dtype.type(tap), out=which[o])
     return y, index
 
 
@@ -123,8 +122,8 @@ def average_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding
     ndarray (N, *output, C)
     """
     pairs, sizes = _taps(x.shape[1:-1], window, strides, padding)
-    weight = _reciprocal_counts(sizes, pairs, x.dtype)
     y = np.zeros((len(x), *sizes, x.shape[-1]), x.dtype)
+    weight = _reciprocal_counts(sizes, pairs, x.dtype)
     for images in image_blocks(x):
         source, total = x[images], y[images]
         for o, i in pairs:
@@ -148,8 +147,10 @@ def average_pool_grad(g: np.ndarray, *, input_size: Ints, window: Ints, strides:
     ndarray (N, *input_size, C)
     """
     pairs, sizes = _taps(input_size, window, strides, padding)
-    weight = _reciprocal_counts(sizes, pairs, g.dtype)
+    if _is_tiled(input_size, window, strides, padding):
+        return upsample_nearest(g * g.dtype.type(1 / math.prod(window)), size=window)
     dx = np.zeros((len(g), *input_size, g.shape[-1]), g.dtype)
+    weight = _reciprocal_counts(sizes, pairs, g.dtype)
     for images in image_blocks(dx):
         target, share = dx[images], g[images] * weight
         for o, i in pairs:
@@ -157,10 +158,24 @@ def average_pool_grad(g: np.ndarray, *, input_size: Ints, window: Ints, strides:
     return dx
 
 
+@functools.lru_cache
 def _taps(lengths: Ints, window: Ints, strides: Ints, padding: Padding) -> tuple[Pairs, Ints]:
+    """`taps` with a slice of all images in front, and the output sizes."""
     ones = (1,) * len(window)
-    pairs = [((slice(None), *o), (slice(None), *i)) for o, i in taps(lengths, window, strides, ones, padding)]
+    images = slice(None)
+    pairs = tuple(((images, *o), (images, *i)) for o, i in taps(lengths, window, strides, ones, padding))
     return pairs, output_lengths(lengths, window, strides, ones, padding)
+
+
+def _is_padded(padding: Padding) -> bool:
+    return any(lo or hi for lo, hi in padding)
+
+
+def _is_tiled(lengths: Ints, window: Ints, strides: Ints, padding: Padding) -> bool:
+    """Whether the windows cover the input without overlap, gap or rest."""
+    return (
+        window == strides and not _is_padded(padding) and not any(n % k for n, k in zip(lengths, window, strict=True))
+    )
 
 
 def _reciprocal_counts(sizes: Ints, pairs: Pairs, dtype: np.dtype) -> np.ndarray:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
+
+from .blocks import image_blocks
 
 Ints = tuple[int, ...]
 
@@ -38,8 +41,18 @@ def block_sum(g: np.ndarray, *, size: Ints) -> np.ndarray:
     -------
     ndarray (N, *spatial, C)
     """
-    dx = np.empty((len(g), *(n // s for n, s in zip(g.shape[1:-1], size, strict=True)), g.shape[-1]), g.dtype)
-    return np.add.reduce(_cells(g, size), axis=tuple(range(2, 2 * len(size) + 1, 2)), out=dx)
+    shape = [n // s for n, s in zip(g.shape[1:-1], size, strict=True)]
+    y = np.empty((len(g), *shape, g.shape[-1]), g.dtype)
+    for images in image_blocks(g):
+        sums = np.ascontiguousarray(g[images])
+        count = len(sums)
+        for axis, (length, factor) in enumerate(zip(shape, size, strict=True)):  # rows first: they are the longest runs
+            parts = sums.reshape(count * math.prod(shape[:axis]), length, factor, -1)
+            sums = parts[:, :, 0] if factor == 1 else parts[:, :, 0] + parts[:, :, 1]
+            for place in range(2, factor):
+                sums += parts[:, :, place]
+        y[images] = sums.reshape(y[images].shape)
+    return y
 
 
 def upsample_linear(x: np.ndarray, *, size: Ints) -> np.ndarray:
@@ -57,9 +70,13 @@ def upsample_linear(x: np.ndarray, *, size: Ints) -> np.ndarray:
     -------
     ndarray (N, *(spatial * size), C)
     """
-    for axis, factor in enumerate(size, start=1):
-        x = _interpolate(x, axis, factor)
-    return x
+    y = np.empty((len(x), *(n * s for n, s in zip(x.shape[1:-1], size, strict=True)), x.shape[-1]), x.dtype)
+    for images in image_blocks(y):
+        part = x[images]
+        for axis, factor in reversed(list(enumerate(size, start=1))):  # rows last: they are the longest runs
+            part = _interpolate(part, axis, factor)
+        y[images] = part
+    return y
 
 
 def upsample_linear_grad(g: np.ndarray, *, size: Ints) -> np.ndarray:
@@ -74,9 +91,13 @@ def upsample_linear_grad(g: np.ndarray, *, size: Ints) -> np.ndarray:
     -------
     ndarray (N, *spatial, C)
     """
-    for axis, factor in reversed(list(enumerate(size, start=1))):
-        g = _interpolate_grad(g, axis, factor)
-    return g
+    dx = np.empty((len(g), *(n // s for n, s in zip(g.shape[1:-1], size, strict=True)), g.shape[-1]), g.dtype)
+    for images in image_blocks(g):
+        part = g[images]
+        for axis, factor in enumerate(size, start=1):
+            part = _interpolate_grad(part, axis, factor)
+        dx[images] = part
+    return dx
 
 
 def _cells(y: np.ndarray, size: Ints) -> np.ndarray:
@@ -86,23 +107,19 @@ def _cells(y: np.ndarray, size: Ints) -> np.ndarray:
 
 
 def _interpolate(x: np.ndarray, axis: int, factor: int) -> np.ndarray:
-    shape = list(x.shape)
-    shape[axis] *= factor
-    y = np.zeros(shape, x.dtype)
-    source, target = np.moveaxis(x, axis, 0), np.moveaxis(y, axis, 0)
-    for outputs, inputs, weight in _linear_terms(len(source), factor):
-        target[outputs] += source[inputs] * x.dtype.type(weight)
-    return y
+    lines = x.reshape(math.prod(x.shape[:axis]), x.shape[axis], -1)
+    y = np.zeros((len(lines), lines.shape[1] * factor, lines.shape[2]), x.dtype)
+    for outputs, inputs, weight in _linear_terms(lines.shape[1], factor):
+        y[:, outputs] += lines[:, inputs] * x.dtype.type(weight)
+    return y.reshape(*x.shape[:axis], y.shape[1], *x.shape[axis + 1 :])
 
 
 def _interpolate_grad(g: np.ndarray, axis: int, factor: int) -> np.ndarray:
-    shape = list(g.shape)
-    shape[axis] //= factor
-    dx = np.zeros(shape, g.dtype)
-    source, target = np.moveaxis(g, axis, 0), np.moveaxis(dx, axis, 0)
-    for outputs, inputs, weight in _linear_terms(len(target), factor):
-        target[inputs] += source[outputs] * g.dtype.type(weight)
-    return dx
+    lines = g.reshape(math.prod(g.shape[:axis]), g.shape[axis], -1)
+    dx = np.zeros((len(lines), lines.shape[1] // factor, lines.shape[2]), g.dtype)
+    for outputs, inputs, weight in _linear_terms(dx.shape[1], factor):
+        dx[:, inputs] += lines[:, outputs] * g.dtype.type(weight)
+    return dx.reshape(*g.shape[:axis], dx.shape[1], *g.shape[axis + 1 :])
 
 
 def _linear_terms(length: int, factor: int) -> Iterator[tuple[slice, slice, float]]:
