@@ -14,7 +14,7 @@ from .registry import Registry
 
 Metric = Callable[[Any, Any], Tensor]
 
-registry = Registry("metric")
+registry = Registry("metric", elsewhere=("accuracy", "crossentropy"))
 for _name in losses.registry:
     registry.register(_name)(losses.get(_name))
 get = registry.get

@@ -28,6 +28,7 @@ class Registry:
             required arguments is a factory. Without a base the registered functions themselves are given.
         callables: Whether `get` takes any callable as it is.
         optional: Whether `get` gives None for None.
+        elsewhere: Names that are resolved before the registry is asked, to be suggested all the same.
 
     Example:
         >>> shades = Registry("shade")
@@ -38,8 +39,17 @@ class Registry:
         (True, 'gray')
     """
 
-    def __init__(self, kind: str, base: type | None = None, *, callables: bool = True, optional: bool = True) -> None:
+    def __init__(
+        self,
+        kind: str,
+        base: type | None = None,
+        *,
+        callables: bool = True,
+        optional: bool = True,
+        elsewhere: tuple[str, ...] = (),
+    ) -> None:
         self.kind = kind
+        self.elsewhere = elsewhere
         self.base = base
         self.callables = callables
         self.optional = optional
@@ -129,7 +139,7 @@ class Registry:
         raise ValueError(self._unknown(name))
 
     def _unknown(self, name: str) -> str:
-        known = {_fold(key): key for key in (*self._entries, *_custom_objects)}
+        known = {_fold(key): key for key in (*self._entries, *self.elsewhere, *_custom_objects)}
         close = [repr(known[key]) for key in difflib.get_close_matches(_fold(name), known)]
         hint = f"Did you mean {' or '.join(close)}? " if close else ""
         return (

@@ -21,7 +21,8 @@ HOUSE = """
     kernels.geometry kernels.blocks kernels.epilogue kernels.depthwise kernels.conv kernels.pool kernels.resize
     kernels.normalization kernels
 
-    ops.elementwise ops.shape ops.reduce ops.epilogue ops.linalg ops.windows ops.conv ops.pool ops.resize ops.nn ops.interop ops
+    ops.elementwise ops.shape ops.reduce ops.epilogue ops.linalg ops.windows ops.conv ops.pool ops.resize ops.nn
+    ops.interop ops
     transforms
 
     checks registry
@@ -38,7 +39,8 @@ HOUSE = """
     datasets.digits datasets
     callbacks
 
-    models.data models.objective models.training models.summary models.network models.sequential models
+    models.data models.objective models.compilation models.training models.summary models.network models.sequential
+    models
     plot
 
     minikeras

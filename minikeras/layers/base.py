@@ -258,6 +258,22 @@ class Layer(Configurable):
         for spec, shape in zip(specs, given, strict=False):
             spec.check(tuple(shape), self)
 
+    def resolve(self, namespace: Any, argument: str, identifier: Any) -> Any:
+        """Return what a name, configuration or callable stands for, such as ``activations.get(identifier)``.
+
+        Args:
+            namespace: A module with a ``get``: activations, initializers, regularizers, constraints.
+            argument: The argument's name, for the message.
+            identifier: What was given for it.
+
+        Raises:
+            ValueError: If it is unknown; names the layer and the argument.
+        """
+        try:
+            return namespace.get(identifier)
+        except ValueError as error:
+            raise ValueError(f"{self}: {argument}: {error}") from None
+
     # ------------------------------------------------------------------ weights
 
     def add_weight(

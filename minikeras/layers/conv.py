@@ -41,12 +41,12 @@ class BaseConv(SpatialLayer):
         self.strides = as_tuple(strides, self.rank, self, "strides")
         self.padding = checks.choice(str(self), "padding", padding, self._paddings())
         self.dilation_rate = as_tuple(dilation_rate, self.rank, self, "dilation_rate")
-        self.activation = activations.get(activation)
+        self.activation = self.resolve(activations, "activation", activation)
         self.use_bias = checks.flag(str(self), "use_bias", use_bias)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.activity_regularizer = regularizers.get(activity_regularizer)
-        self.bias_constraint = constraints.get(bias_constraint)
+        self.bias_initializer = self.resolve(initializers, "bias_initializer", bias_initializer)
+        self.bias_regularizer = self.resolve(regularizers, "bias_regularizer", bias_regularizer)
+        self.activity_regularizer = self.resolve(regularizers, "activity_regularizer", activity_regularizer)
+        self.bias_constraint = self.resolve(constraints, "bias_constraint", bias_constraint)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
                 f"{self}: strides other than 1 and a dilation_rate other than 1 exclude each other. "
@@ -170,9 +170,9 @@ class Conv(BaseConv):
             **kwargs,
         )
         self.filters = as_size(filters, self, "filters")
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.kernel_initializer = self.resolve(initializers, "kernel_initializer", kernel_initializer)
+        self.kernel_regularizer = self.resolve(regularizers, "kernel_regularizer", kernel_regularizer)
+        self.kernel_constraint = self.resolve(constraints, "kernel_constraint", kernel_constraint)
         self.groups = as_size(groups, self, "groups")
         if self.filters % self.groups:
             raise ValueError(

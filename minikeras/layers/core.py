@@ -62,15 +62,15 @@ class Dense(Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.units = as_size(units, self, "units")
-        self.activation = activations.get(activation)
+        self.activation = self.resolve(activations, "activation", activation)
         self.use_bias = checks.flag(str(self), "use_bias", use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.activity_regularizer = regularizers.get(activity_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+        self.kernel_initializer = self.resolve(initializers, "kernel_initializer", kernel_initializer)
+        self.bias_initializer = self.resolve(initializers, "bias_initializer", bias_initializer)
+        self.kernel_regularizer = self.resolve(regularizers, "kernel_regularizer", kernel_regularizer)
+        self.bias_regularizer = self.resolve(regularizers, "bias_regularizer", bias_regularizer)
+        self.activity_regularizer = self.resolve(regularizers, "activity_regularizer", activity_regularizer)
+        self.kernel_constraint = self.resolve(constraints, "kernel_constraint", kernel_constraint)
+        self.bias_constraint = self.resolve(constraints, "bias_constraint", bias_constraint)
         self.input_spec = InputSpec(min_ndim=2)
 
     def build(self, input_shape: Shape) -> None:
@@ -129,7 +129,7 @@ class Activation(Layer):
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.activation = activations.get(activation)
+        self.activation = self.resolve(activations, "activation", activation)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Apply the function."""

@@ -81,14 +81,16 @@ class BatchNormalization(Layer):
         self.epsilon = checks.number(str(self), "epsilon", epsilon, "[0, inf)")
         self.center = checks.flag(str(self), "center", center)
         self.scale = checks.flag(str(self), "scale", scale)
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
+        self.beta_initializer = self.resolve(initializers, "beta_initializer", beta_initializer)
+        self.gamma_initializer = self.resolve(initializers, "gamma_initializer", gamma_initializer)
+        self.moving_mean_initializer = self.resolve(initializers, "moving_mean_initializer", moving_mean_initializer)
+        self.moving_variance_initializer = self.resolve(
+            initializers, "moving_variance_initializer", moving_variance_initializer
+        )
+        self.beta_regularizer = self.resolve(regularizers, "beta_regularizer", beta_regularizer)
+        self.gamma_regularizer = self.resolve(regularizers, "gamma_regularizer", gamma_regularizer)
+        self.beta_constraint = self.resolve(constraints, "beta_constraint", beta_constraint)
+        self.gamma_constraint = self.resolve(constraints, "gamma_constraint", gamma_constraint)
         self.input_spec = InputSpec(min_ndim=2)
 
     def build(self, input_shape: Shape) -> None:

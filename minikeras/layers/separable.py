@@ -30,9 +30,9 @@ class BaseDepthwise(BaseConv):
     ) -> None:
         super().__init__(**kwargs)
         self.depth_multiplier = as_size(depth_multiplier, self, "depth_multiplier")
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
-        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
-        self.depthwise_constraint = constraints.get(depthwise_constraint)
+        self.depthwise_initializer = self.resolve(initializers, "depthwise_initializer", depthwise_initializer)
+        self.depthwise_regularizer = self.resolve(regularizers, "depthwise_regularizer", depthwise_regularizer)
+        self.depthwise_constraint = self.resolve(constraints, "depthwise_constraint", depthwise_constraint)
 
     def make_kernels(self, channels: int) -> None:
         """Make the depthwise kernel."""
@@ -239,9 +239,9 @@ class SeparableConv(BaseDepthwise):
             **kwargs,
         )
         self.filters = as_size(filters, self, "filters")
-        self.pointwise_initializer = initializers.get(pointwise_initializer)
-        self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
-        self.pointwise_constraint = constraints.get(pointwise_constraint)
+        self.pointwise_initializer = self.resolve(initializers, "pointwise_initializer", pointwise_initializer)
+        self.pointwise_regularizer = self.resolve(regularizers, "pointwise_regularizer", pointwise_regularizer)
+        self.pointwise_constraint = self.resolve(constraints, "pointwise_constraint", pointwise_constraint)
 
     def make_kernels(self, channels: int) -> None:
         """Make the depthwise and the pointwise kernel."""
