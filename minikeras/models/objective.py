@@ -117,8 +117,6 @@ class Objective:
             for name, shape, loss, factor, mode in zip(names, shapes, losses_, factors, modes, strict=True)
         ]
         trained = [head for head in self.heads if head.loss is not None]
-        if not trained:
-            raise ValueError(f"{owner}: there is no loss to minimise. Received: loss={goals.loss!r}")
         self._several = len(self.heads) > 1
         self.names = ["loss", *(f"{head.name}_loss" for head in trained if self._several)]
         for argument, weighted in (("metrics", False), ("weighted_metrics", True)):

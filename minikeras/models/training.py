@@ -1,153 +1,38 @@
-"""Trainer: compile, fit, evaluate and predict, for any graph of layers."""
+"""Trainer: fit, evaluate and predict, for any graph of layers."""
 
 from __future__ import annotations
 
 import itertools
 import numbers
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
-from .. import losses, metrics, optimizers
 from ..callbacks import Averages, BaseLogger, Callback, CallbackList, History, ProgbarLogger
 from ..core import random
-from ..core.tape import enable_grad, gradients, no_grad
-from ..core.tensor import Parameter, Tensor
-from ..layers.base import Layer, call_context
-from ..layers.shapes import Shape, as_list, as_size
+from ..core.tape import no_grad
+from ..layers.base import call_context
+from ..layers.shapes import as_list, as_size
 from ..utils.progress import Bar
-from .data import (
-    Samples,
-    as_arrays,
-    as_targets,
-    as_weights,
-    batches,
-    check_lengths,
-    epoch_order,
-    labels_are_sorted,
-)
-from .objective import Goals, Objective, warn_of_mismatch
+from .compilation import Compilable
+from .data import Samples, batches, epoch_order, labels_are_sorted
 
 
-class Trainer(Layer):
+class Trainer(Compilable):
     """A layer that can be trained by itself.
 
-    What it needs of the graph of layers is written below as properties; everything else is the same for all graphs.
-
     Attributes:
-        optimizer: What ``compile`` was given, as an object; None before.
         history: The History of the last ``fit``; None before.
         stop_training: Set by callbacks to end ``fit`` after the current batch.
     """
 
     def __init__(self, **keywords: Any) -> None:
         super().__init__(**keywords)
-        self.optimizer: Any = None
         self.history: History | None = None
         self.stop_training = False
-        self._goals: Goals | None = None
-        self._objective: Objective | None = None
-        self._trained: list[Parameter] = []
-        self._penalized: list[Parameter] = []
-
-    # ------------------------------------------------------------------ what a graph of layers tells
-
-    @property
-    def input_names(self) -> list[str]:
-        """The names of the inputs, in order."""
-        raise NotImplementedError
-
-    @property
-    def output_names(self) -> list[str]:
-        """The names of the outputs, in order."""
-        raise NotImplementedError
-
-    @property
-    def output_shapes(self) -> list[Shape]:
-        """The shapes of the outputs with the batch axis, once the model is built."""
-        raise NotImplementedError
-
-    @property
-    def output_layers(self) -> list[Layer]:
-        """The layer that makes each output."""
-        raise NotImplementedError
-
-    # ------------------------------------------------------------------ compile
-
-    def compile(
-        self,
-        optimizer: Any,
-        loss: Any = None,
-        metrics: Any = None,
-        loss_weights: Any = None,
-        sample_weight_mode: Any = None,
-        weighted_metrics: Any = None,
-    ) -> None:
-        """Say how to train.
-
-        The weights that are trainable now are those that training updates, as in Keras 2: ``trainable`` changed later
-        takes effect with the next ``compile``.
-
-        The metrics "accuracy" and "acc" depend on the loss and the shape of the output: see `metrics_resolved` for
-        what was taken. In logs both are "acc"; other metrics have the name of their function.
-
-        Args:
-            optimizer: Name, configuration or Optimizer.
-            loss: Name or function ``(y_true, y_pred)``; for several outputs also a list or a dict by output name.
-            metrics: List of names or functions; a dict by output name gives each output its own.
-            loss_weights: Factor of each output's loss in the total: list or dict by output name.
-            sample_weight_mode: "temporal" if sample weights are given for each step (N, steps); for several outputs
-                also a list or a dict.
-            weighted_metrics: As ``metrics``, and weighted by sample and class weights as the loss is.
-
-        Raises:
-            ValueError: If something is unknown or doesn't go with the outputs.
-
-        Example:
-            >>> from minikeras import Sequential, layers
-            >>> model = Sequential([layers.Dense(3, activation="softmax", input_dim=2)])
-            >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-            >>> model.metrics_resolved
-            {'acc': 'sparse_categorical_accuracy'}
-        """
-        goals = Goals(
-            loss=_each(losses.get, loss),
-            loss_weights=loss_weights,
-            metrics=_each(_known_metric, metrics),
-            weighted_metrics=_each(_known_metric, weighted_metrics),
-            sample_weight_mode=sample_weight_mode,
-        )
-        if not any(as_list(list(goals.loss.values()) if isinstance(goals.loss, Mapping) else goals.loss)):
-            raise ValueError(f"{self}: compile needs a loss, such as 'mean_squared_error'. Received: loss={loss!r}")
-        self.optimizer = optimizers.get(optimizer)
-        self.loss, self.metrics, self.loss_weights = loss, metrics, loss_weights
-        self.sample_weight_mode, self.weighted_metrics = sample_weight_mode, weighted_metrics
-        self._goals, self._objective = goals, None
-        if self.built:
-            self._bind(goals)
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names of what ``evaluate`` and ``train_on_batch`` return: "loss", then the metrics."""
-        objective = self._objective
-        if objective is None:
-            objective = Objective(self._compiled(), self.output_names, [(None,)] * len(self.output_names), str(self))
-        return objective.names
-
-    @property
-    def metrics_resolved(self) -> dict[str, str]:
-        """The name of each metric in the logs, and of the function it stands for.
-
-        Raises:
-            RuntimeError: Before the model is compiled and built, when the functions are known.
-        """
-        self._compiled()
-        if self._objective is None:
-            raise RuntimeError(f"{self}: what its metrics stand for is known once it is built")
-        return self._objective.resolved
 
     # ------------------------------------------------------------------ fit, evaluate, predict
 
@@ -375,56 +260,7 @@ class Trainer(Layer):
                 bar.update(1)
         return _single(results)
 
-    # ------------------------------------------------------------------ steps
-
-    def _train_step(self, batch: Samples) -> list[float]:
-        with enable_grad():
-            loss, values = self._loss(batch, training=True)
-            if self._trained:
-                self.optimizer.apply_gradients(gradients(loss, self._trained), self._trained)
-        return values
-
-    def _test_step(self, batch: Samples) -> list[float]:
-        with no_grad():
-            return self._loss(batch, training=False)[1]
-
-    def _loss(self, batch: Samples, training: bool) -> tuple[Tensor, list[float]]:
-        """The loss with all penalties, and what the step returns."""
-        objective = self._bound()
-        with call_context(training) as context:
-            outputs = as_list(self._forward(batch.inputs))
-            penalties = [weight.regularizer(weight) for weight in self._penalized if weight.regularizer is not None]
-            return objective(outputs, batch.targets, batch.weights, penalties + context.penalties)
-
-    def _forward(self, inputs: list[np.ndarray]) -> Any:
-        tensors = [Tensor(array.astype(self.dtype, copy=False)) for array in inputs]
-        return self(tensors if len(tensors) > 1 else tensors[0])
-
     # ------------------------------------------------------------------ checks and preparation
-
-    def _compiled(self) -> Goals:
-        if self._goals is None:
-            raise RuntimeError(f"{self} must be compiled first: model.compile(optimizer, loss, metrics)")
-        return self._goals
-
-    def _bound(self) -> Objective:
-        return self._objective or self._bind(self._compiled())
-
-    def _bind(self, goals: Goals) -> Objective:
-        """Fix what depends on the built model: what each output is trained for, and which weights are trained."""
-        objective = Objective(goals, self.output_names, self.output_shapes, str(self))
-        for head, layer in zip(objective.heads, self.output_layers, strict=True):
-            activation = getattr(getattr(layer, "activation", None), "__name__", None)
-            warn_of_mismatch(head.loss, activation, head.shape[-1], f"{self}, {layer}")
-        self._trained = self.trainable_weights
-        self._penalized = [weight for weight in self.weights if weight.regularizer is not None]
-        self._objective = objective
-        return objective
-
-    def _unbind(self) -> None:
-        """Forget the training: the layers are others now."""
-        self._goals = self._objective = None
-        self._trained, self._penalized = [], []
 
     def _warn_of_stale_compile(self) -> None:
         now, then = self.trainable_weights, self._trained
@@ -434,30 +270,6 @@ class Trainer(Layer):
                 "trainable now. compile again to train these",
                 stacklevel=3,
             )
-
-    def _inputs(self, x: Any) -> list[np.ndarray]:
-        """The inputs as arrays; builds the model if this is its first data."""
-        inputs = as_arrays(x, self.input_names, "input", str(self))
-        check_lengths(Samples(inputs, [], []), str(self))
-        shapes = [array.shape for array in inputs]
-        shape = shapes if len(shapes) > 1 else shapes[0]
-        self.ensure_built(shape)
-        self._check_inputs(shape)
-        return inputs
-
-    def _samples(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Samples:
-        self._compiled()
-        inputs = self._inputs(x)
-        heads, owner = self._bound().heads, str(self)
-        targets = as_targets(y, [head.name if head.loss else None for head in heads], owner)
-        for head, target in zip(heads, targets, strict=True):
-            if target is not None:
-                head.check_target(target, owner)
-        names, modes = [head.name for head in heads], [head.mode for head in heads]
-        weights = as_weights(sample_weight, class_weight, targets, names, modes, owner)
-        samples = Samples(inputs, targets, weights)
-        check_lengths(samples, owner)
-        return samples
 
     def _validation_samples(self, data: Any) -> Samples:
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
@@ -494,23 +306,6 @@ class Trainer(Layer):
             raise ValueError(
                 f"{self}: verbose must be 0 (silent), 1 (bar) or 2 (a line per epoch). Received: {verbose!r}"
             )
-
-
-def _each(function: Any, value: Any) -> Any:
-    """``function`` of everything in nested lists and dicts; None stays None."""
-    if value is None:
-        return None
-    if isinstance(value, Mapping) and "class_name" not in value:
-        return {key: _each(function, item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_each(function, item) for item in value]
-    return function(value)
-
-
-def _known_metric(identifier: Any) -> Any:
-    """The identifier itself, as what it stands for depends on the output; ValueError if it is unknown."""
-    metrics.resolve(identifier, losses.mean_squared_error, (None,))
-    return identifier
 
 
 def _single(values: list[Any]) -> Any:

@@ -56,6 +56,7 @@ CASES = {
     "building nothing": (ValueError, lambda: Sequential(name="m").build((None, 2)), "no layers to build"),
     "predicting with nothing": (ValueError, lambda: Sequential(name="m").predict(X), "there are no layers. Add some"),
     "the shape of an unbuilt model": (AttributeError, lambda: unbuilt().output_shape, "Sequential 'm' is not built"),
+    "the input of an unbuilt model": (AttributeError, lambda: unbuilt().input_shape, "Sequential 'm' is not built"),
     "an unknown layer": (
         ValueError,
         lambda: model().get_layer("lost"),
@@ -93,6 +94,11 @@ CASES = {
         RuntimeError,
         lambda: images().fit(IMAGES, IMAGES),
         "Sequential 'm' must be compiled first",
+    ),
+    "metrics of an unbuilt model": (
+        RuntimeError,
+        lambda: compiled_unbuilt().metrics_resolved,
+        "Sequential 'm': what its metrics stand for is known once it is built",
     ),
     "evaluating without compile": (RuntimeError, lambda: images().evaluate(IMAGES, IMAGES), "must be compiled first"),
     "metrics without compile": (RuntimeError, lambda: images().metrics_names, "must be compiled first"),
@@ -169,6 +175,12 @@ CASES = {
         ValueError,
         lambda: model("mse").fit(X, ONE_HOT[:, :2]),
         "must have the shape (samples, 3) for the loss mean_squared_error. Received: shape (10, 2)",
+    ),
+    "images without their last axis": (
+        ValueError,
+        lambda: pixels().fit(np.zeros((2, 3, 1)), np.zeros((2, 3))),
+        "must have the shape (samples, 3, 1) for the loss mean_squared_error. An axis of length one at the end is "
+        "missing: y[..., None]. Received: shape (2, 3)",
     ),
     "a class too many": (ValueError, lambda: model().fit(X, LABELS + 1, verbose=0), "class numbers 0 to 2"),
     "sample weights of another length": (
@@ -275,6 +287,12 @@ CASES = {
 }
 
 
+def compiled_unbuilt():
+    net = unbuilt()
+    net.compile("sgd", "mse", metrics=["acc"])
+    return net
+
+
 def pixels():
     net = Sequential([layers.Activation("linear", input_shape=(3, 1))])
     net.compile("sgd", "mse")
@@ -286,6 +304,16 @@ def test_the_message_of(case):
     error, call, message = CASES[case]
     with pytest.raises(error, match=re.escape(message)):
         call()
+
+
+def test_a_wrong_compile_leaves_the_model_as_it_was():
+    net = model(metrics=["acc"])
+    optimizer = net.optimizer
+    with pytest.raises(ValueError, match="must have an item for each"):
+        net.compile("adam", ["mse", "mse"])
+    assert net.optimizer is optimizer
+    assert net.metrics_names == ["loss", "acc"]
+    net.fit(X, LABELS, verbose=0)
 
 
 def test_a_wrong_call_leaves_the_model_as_it_was():

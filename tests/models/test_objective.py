@@ -183,6 +183,15 @@ def test_outputs_take_losses_metrics_and_weights_by_name():
     assert values == pytest.approx([2.0 * 1.0 + 1.0, 1.0, 1.0, 1.5])
 
 
+def test_sample_weights_for_each_output_in_a_list():
+    model = TwoHeads()
+    model.compile("sgd", "mse")
+    x = [np.array([[1.0], [2.0]]), np.zeros((2, 1))]
+    weights = [np.array([0.0, 1.0]), np.array([2.0, 2.0])]
+    values = model.test_on_batch(x, [np.zeros((2, 1)), np.ones((2, 1))], sample_weight=weights)
+    assert values[1:] == pytest.approx([16.0, 2.0])
+
+
 def test_class_weights_by_the_name_of_an_output():
     model = TwoHeads()
     model.compile("sgd", "mse")

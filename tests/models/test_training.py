@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import warnings
 import weakref
 
 import numpy as np
@@ -325,6 +324,25 @@ def test_trainable_changed_after_compile_takes_effect_with_the_next_one_and_warn
     assert np.abs(model.get_weights()[0] - before).max() > 0
 
 
+def test_a_discriminator_trains_by_itself_and_is_frozen_in_front_of_its_generator():
+    generator = Sequential([layers.Dense(2, input_dim=2)])
+    discriminator = Sequential([layers.Dense(1, activation="sigmoid", input_dim=2)])
+    discriminator.compile("sgd", "binary_crossentropy")
+    discriminator.trainable = False
+    both = Sequential([generator, discriminator])
+    both.compile("sgd", "binary_crossentropy")
+    x, y = np.ones((4, 2)), np.ones((4, 1))
+
+    def moved(model, step):
+        before = model.get_weights()[0]
+        step()
+        return bool(np.abs(model.get_weights()[0] - before).max() > 0)
+
+    assert moved(discriminator, lambda: discriminator.train_on_batch(x, y))
+    assert moved(generator, lambda: both.train_on_batch(x, y))
+    assert not moved(discriminator, lambda: both.train_on_batch(x, y))
+
+
 def test_a_model_without_trainable_weights_goes_through_training():
     model = Sequential([Offset(input_shape=(1,))])
     model.compile("sgd", "mse")
@@ -425,15 +443,13 @@ def test_several_inputs_and_outputs_train_together():
     assert [output.shape for output in model.predict([left, right])] == [(2, 1), (2, 1)]
 
 
-def test_an_output_without_a_loss_is_not_trained():
+def test_an_output_without_a_loss_takes_no_target_and_says_so():
     model = TwoHeads()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    model.double.trainable = False
+    model.build([(None, 1), (None, 1)])
+    with pytest.warns(UserWarning, match=r"the outputs \['double'\] have no loss and are not trained"):
         model.compile("sgd", {"score": "mse"})
-        model.score.trainable = True
-        model.double.trainable = False
-        model.build([(None, 1), (None, 1)])
-        model.compile("sgd", {"score": "mse"})
-    x = [np.ones((2, 1)), np.ones((2, 1))]
-    assert model.train_on_batch(x, np.zeros((2, 1))) is not None
+    before = model.score.get_weights()[1]
+    model.train_on_batch([np.ones((2, 1)), np.zeros((2, 1))], np.ones((2, 1)))
     assert model.metrics_names == ["loss", "score_loss"]
+    assert np.abs(model.score.get_weights()[1] - before).max() > 0

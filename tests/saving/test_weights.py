@@ -266,6 +266,27 @@ def test_a_member_twice_is_refused(tmp_path):
         net().load_weights(path)
 
 
+def test_a_compression_that_numpy_does_not_write_is_refused(tmp_path):
+    path = tmp_path / "w.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("conv/bias.npy", npy(np.zeros(4)))
+    with pytest.raises(ModelFileError, match="is compressed in a way that NumPy doesn't write"):
+        net().load_weights(path)
+
+
+def test_a_size_that_the_directory_claims_and_the_data_lack_is_refused(tmp_path):
+    path = tmp_path / "w.npz"
+    model = net()
+    model.save_weights(path)
+    sizes = [len(npy(array)).to_bytes(4, "little") for array in model.get_weights()[-1:]]
+    data = path.read_bytes()
+    directory = data.rindex(b"dense/bias.npy") - 46
+    assert data[directory + 24 : directory + 28] == sizes[0]
+    path.write_bytes(data[: directory + 24] + (999).to_bytes(4, "little") + data[directory + 28 :])
+    with pytest.raises(ModelFileError, match="has another size than its shape"):
+        model.load_weights(path)
+
+
 def test_a_member_that_is_no_array_is_refused(tmp_path):
     path = tmp_path / "w.npz"
     net().save_weights(path)
