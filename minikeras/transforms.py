@@ -44,11 +44,7 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, create_graph: 
         positions = [argnums] if isinstance(argnums, int) else list(argnums)
         arguments, chosen, outer = _enter(args, positions)
         recording = outer if create_graph is None else create_graph
-        with tape.enable_grad():
-            value = f(*arguments, **keywords)
-        if not isinstance(value, Tensor) or value.size != 1:
-            what = f"shape {value.shape}" if isinstance(value, Tensor) else type(value).__name__
-            raise ValueError(f"grad: the function must return a Tensor with one element. Received: {what}")
+        value = _scalar("grad", f, arguments, keywords)
         found = _gradients([value], chosen, None, recording)
         return (value if recording else value.detach()), (found[0] if isinstance(argnums, int) else tuple(found))
 
@@ -63,15 +59,15 @@ def vjp(f: Function, *inputs: Any) -> tuple[Any, Callable[..., tuple[Tensor, ...
         gradient per input and can be called repeatedly.
     """
     arguments, chosen, outer = _enter(inputs, range(len(inputs)))
-    with tape.enable_grad():
-        outputs = f(*arguments)
+    outputs, results = _run("vjp", f, arguments)
 
     def pull_back(*cotangents: Any) -> tuple[Tensor, ...]:
-        results = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+        if len(cotangents) != len(results):
+            raise TypeError(f"vjp: expected one cotangent per output, {len(results)}. Received: {len(cotangents)}")
         live = outer or any(isinstance(c, Tensor) and c.requires_grad for c in cotangents)
         return tuple(_gradients(results, chosen, list(cotangents), live, retain_graph=True))
 
-    return outputs, pull_back
+    return (outputs if outer else _detached(outputs)), pull_back
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -86,10 +82,9 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
         ``(f(*primals), derivative of f along tangents)``.
     """
     arguments, chosen, outer = _enter(primals, range(len(primals)))
-    with tape.enable_grad():
-        outputs = f(*arguments)
-    several = isinstance(outputs, (list, tuple))
-    results = list(outputs) if several else [outputs]
+    outputs, results = _run("jvp", f, arguments)
+    if len(tangents) != len(chosen):
+        raise ValueError(f"jvp: expected one tangent per primal, {len(chosen)}. Received: {len(tangents)}")
     dummies = [Tensor(np.zeros(r.shape, r.dtype), requires_grad=True) for r in results]
     products = _gradients(results, chosen, dummies, True)
     linear = [(p, t) for p, t in zip(products, tangents, strict=True) if p.requires_grad]
@@ -100,14 +95,14 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
         else [None] * len(dummies)
     )
     moved = [_zeros(d) if t is None else t for d, t in zip(dummies, found, strict=True)]
-    return outputs, (type(outputs)(moved) if several else moved[0])
+    tangent = type(outputs)(moved) if isinstance(outputs, (list, tuple)) else moved[0]
+    return (outputs if outer else _detached(outputs)), tangent
 
 
 def hvp(f: Function, x: Any, v: Any) -> Tensor:
     """Hessian-vector product of a scalar function at ``x`` along ``v`` (both of ``x``'s shape), without the Hessian."""
     (argument,), chosen, outer = _enter((x,), (0,))
-    with tape.enable_grad():
-        value = f(argument)
+    value = _scalar("hvp", f, [argument], {})
     (first,) = _gradients([value], chosen, None, True)
     if not first.requires_grad:
         return _zeros(argument)
@@ -119,8 +114,9 @@ def jacobian(f: Function) -> Function:
 
     def matrix(x: Any) -> Tensor:
         (argument,), chosen, outer = _enter((x,), (0,))
-        with tape.enable_grad():
-            output = f(argument)
+        output, _ = _run("jacobian", f, [argument])
+        if not isinstance(output, Tensor):
+            raise TypeError(f"jacobian: the function must return one Tensor. Received: {type(output).__name__}")
         basis = np.eye(output.size, dtype=output.dtype).reshape(output.size, *output.shape)
         rows = [_gradients([output], chosen, [Tensor(e)], outer, retain_graph=True)[0] for e in basis]
         shape = (*output.shape, *argument.shape)
@@ -144,8 +140,34 @@ def _enter(args: Sequence[Any], positions: Sequence[int]) -> tuple[list[Any], li
             outer = True
             arguments[i] = ops.identity(value)
         else:
-            arguments[i] = Tensor(value.data, requires_grad=True)
+            arguments[i] = Tensor(value, requires_grad=True)
     return arguments, [arguments[i] for i in positions], outer
+
+
+def _run(transform: str, f: Function, arguments: list[Any]) -> tuple[Any, list[Tensor]]:
+    """What ``f`` returns, and that as a list of Tensors."""
+    with tape.enable_grad():
+        outputs = f(*arguments)
+    results = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+    for result in results:
+        if not isinstance(result, Tensor):
+            raise TypeError(f"{transform}: the function must return Tensors. Received: {type(result).__name__}")
+    return outputs, results
+
+
+def _scalar(transform: str, f: Function, arguments: list[Any], keywords: dict[str, Any]) -> Tensor:
+    with tape.enable_grad():
+        value = f(*arguments, **keywords)
+    if not isinstance(value, Tensor) or value.size != 1:
+        what = f"shape {value.shape}" if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"{transform}: the function must return a Tensor with one element. Received: {what}")
+    return value
+
+
+def _detached(outputs: Any) -> Any:
+    if isinstance(outputs, Tensor):
+        return outputs.detach()
+    return type(outputs)(output.detach() for output in outputs)
 
 
 def _gradients(

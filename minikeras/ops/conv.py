@@ -57,7 +57,7 @@ def conv(
     )
 
 
-@conv.backward
+@conv.backward(x="w", w="x", out="activation")
 def _(
     g: Tensor,
     needs: tuple[bool, ...],
@@ -123,7 +123,7 @@ def conv_input_grad(
     )
 
 
-@conv_input_grad.backward
+@conv_input_grad.backward(delta="w", w="delta", out="activation")
 def _(
     g: Tensor,
     needs: tuple[bool, ...],
@@ -157,7 +157,7 @@ def conv_kernel_grad(
     )
 
 
-@conv_kernel_grad.backward
+@conv_kernel_grad.backward(x="delta", delta="x")
 def _(
     g: Tensor,
     needs: tuple[bool, bool],
@@ -212,7 +212,7 @@ def depthwise_conv(
     )
 
 
-@depthwise_conv.backward
+@depthwise_conv.backward(x="w", w="x", out="activation")
 def _(
     g: Tensor,
     needs: tuple[bool, ...],
@@ -245,7 +245,7 @@ def depthwise_input_grad(delta: Any, w: Any, *, input_size: Ints, strides: Ints,
     )
 
 
-@depthwise_input_grad.backward
+@depthwise_input_grad.backward(delta="w", w="delta")
 def _(
     g: Tensor,
     needs: tuple[bool, bool],
@@ -270,7 +270,7 @@ def depthwise_kernel_grad(x: Any, delta: Any, *, window: Ints, strides: Ints, pa
     return kernels.depthwise_kernel_grad(x, delta, window=window, strides=strides, padding=padding, dilation=dilation)
 
 
-@depthwise_kernel_grad.backward
+@depthwise_kernel_grad.backward(x="delta", delta="x")
 def _(
     g: Tensor,
     needs: tuple[bool, bool],

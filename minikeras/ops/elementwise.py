@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from ..core import config
 from ..core.primitive import Primitive, primitive
 from ..core.tensor import Tensor
 from ..kernels.epilogue import add_bias_and_activate
@@ -126,7 +128,7 @@ remainder.vjps(x=lambda g: g, y=lambda g, x, y: -g * floor_divide(x, y))
 @primitive
 def power(x: Any, y: Any) -> Any:
     """``x ** y``, broadcast; the derivative in ``y`` is taken as 0 where ``x <= 0``."""
-    return np.asarray(x) ** y
+    return x**y
 
 
 def _power_base(g: Tensor, x: Tensor, y: Any) -> Tensor:
@@ -136,6 +138,8 @@ def _power_base(g: Tensor, x: Tensor, y: Any) -> Tensor:
 
 
 def _power_exponent(g: Tensor, x: Any, out: Tensor) -> Tensor:
+    if not isinstance(x, Tensor):
+        return g * (out * math.log(x)) if x > 0 else g * 0.0
     positive = greater(x, 0)
     return g * where(positive, out * log(where(positive, x, 1.0)), 0.0)
 
@@ -339,7 +343,7 @@ tanh_grad.vjps(delta=lambda g, y: tanh_grad(g, y), y=lambda g, delta, y: g * del
 @primitive
 def sigmoid(x: Any) -> Any:
     """``1 / (1 + exp(-x))``, without overflow at either end."""
-    result = np.array(x)
+    result = np.array(x, np.result_type(x, np.float16))  # floats as they are, integers to floats
     add_bias_and_activate(result, None, "sigmoid")
     return result
 
@@ -428,6 +432,8 @@ clip.vjps(
 @primitive
 def where(condition: Any, x: Any, y: Any) -> Any:
     """``x`` where ``condition`` is true, else ``y``; all broadcast."""
+    if not isinstance(x, np.ndarray) and not isinstance(y, np.ndarray):
+        x = np.asarray(x, config.floatx())  # NumPy would make float64 of two Python numbers
     return np.where(condition, x, y)
 
 

@@ -35,15 +35,17 @@ _REDUCTIONS: dict[Any, Callable[..., Any]] = {
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.sum: reduce.sum, np.mean: reduce.mean, np.prod: reduce.prod, np.max: reduce.max, np.min: reduce.min,
     np.amax: reduce.max, np.amin: reduce.min, np.var: reduce.var, np.std: reduce.std, np.any: reduce.any,
-    np.all: reduce.all, np.argmax: reduce.argmax, np.argmin: reduce.argmin, np.cumsum: reduce.cumsum,
-    np.cumprod: reduce.cumprod,
-    np.linalg.norm: lambda x, axis=None, keepdims=False: reduce.norm(x, axis=axis, keepdims=keepdims),
+    np.all: reduce.all, np.argmax: reduce.argmax, np.argmin: reduce.argmin,
+    np.cumsum: lambda x, axis=None: _along(reduce.cumsum, x, axis),
+    np.cumprod: lambda x, axis=None: _along(reduce.cumprod, x, axis),
+    np.linalg.norm: lambda x, *, axis=None, keepdims=False: reduce.norm(x, axis=axis, keepdims=keepdims),
     np.reshape: shape.reshape, np.ravel: shape.flatten, np.transpose: shape.transpose, np.moveaxis: shape.moveaxis,
     np.swapaxes: shape.swapaxes, np.expand_dims: shape.expand_dims, np.squeeze: shape.squeeze,
     np.broadcast_to: shape.broadcast_to, np.flip: shape.flip,
     np.concatenate: lambda arrays, axis=0: shape.concatenate(arrays, axis),
-    np.stack: shape.stack, np.split: shape.split, np.repeat: shape.repeat, np.tile: shape.tile,
-    np.take: lambda x, indices, axis=0: shape.take(x, indices, axis=axis),
+    np.stack: shape.stack, np.split: shape.split, np.tile: shape.tile,
+    np.repeat: lambda x, repeats, axis=None: _along(shape.repeat, x, axis, repeats),
+    np.take: lambda x, indices, axis=None: _along(shape.take, x, axis, indices),
     np.where: elementwise.where, np.clip: elementwise.clip, np.round: elementwise.round,
     np.zeros_like: lambda x, dtype=None: Tensor(np.zeros(x.shape, dtype or x.dtype)),
     np.ones_like: lambda x, dtype=None: Tensor(np.ones(x.shape, dtype or x.dtype)),
@@ -73,6 +75,11 @@ def array_function(function: Any, args: tuple[Any, ...], keywords: dict[str, Any
     if known is None:
         raise TypeError(_no_gradient(function.__name__, {}))
     return known(*args, **keywords)
+
+
+def _along(operation: Callable[..., Tensor], x: Any, axis: int | None, *options: Any) -> Tensor:
+    """``operation`` along ``axis``, or over all elements in a row: what None means to these functions of NumPy."""
+    return operation(shape.flatten(x), *options, axis=0) if axis is None else operation(x, *options, axis=axis)
 
 
 def _no_gradient(name: str, keywords: dict[str, Any]) -> str:

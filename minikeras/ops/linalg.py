@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..core.primitive import primitive
-from ..core.tensor import Tensor
+from ..core.tensor import Tensor, operations
 from ..kernels.epilogue import add_bias_and_activate
 from .epilogue import through_activation
 from .reduce import sum as reduce_sum
@@ -41,7 +42,8 @@ def matmul(x: Any, y: Any) -> Tensor:
         return getitem(matmul(reshape(x, (1, -1)), y), (Ellipsis, 0, slice(None)))
     if y.ndim == 2 and x.ndim > 2 and None not in x.shape:
         # One large product, and a kernel gradient without a sum over the batch.
-        return reshape(_matmul(reshape(x, (-1, x.shape[-1])), y), (*x.shape[:-1], y.shape[-1]))
+        rows = reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+        return reshape(_matmul(rows, y), (*x.shape[:-1], y.shape[-1]))
     return _matmul(x, y)
 
 
@@ -64,6 +66,8 @@ def tensordot(x: Any, y: Any, axes: int | tuple[Sequence[int], Sequence[int]] = 
         Tensor with the remaining axes of ``x``, then those of ``y``.
     """
     x, y = (t if isinstance(t, Tensor) else Tensor(t) for t in (x, y))
+    if x.symbolic or y.symbolic:
+        return operations.record(tensordot, (x, y), {"axes": axes})
     if isinstance(axes, int):
         axes = (range(x.ndim - axes, x.ndim), range(axes))
     ax, ay = ([a % t.ndim for a in np.atleast_1d(pair)] for t, pair in zip((x, y), axes, strict=True))
@@ -71,13 +75,11 @@ def tensordot(x: Any, y: Any, axes: int | tuple[Sequence[int], Sequence[int]] = 
         raise ValueError(f"tensordot: axes {ax} of {x.shape} must match axes {ay} of {y.shape}")
     free_x = [a for a in range(x.ndim) if a not in ax]
     free_y = [a for a in range(y.ndim) if a not in ay]
-    inner = int(np.prod([x.shape[a] for a in ax], dtype=int))
-    left = reshape(
-        transpose(x, (*free_x, *ax)),
-        (-1, inner) if inner else (int(np.prod([x.shape[a] for a in free_x], dtype=int)), 0),
-    )
-    right = reshape(transpose(y, (*ay, *free_y)), (inner, int(np.prod([y.shape[a] for a in free_y], dtype=int))))
-    return reshape(_matmul(left, right), (*(x.shape[a] for a in free_x), *(y.shape[a] for a in free_y)))
+    rows, columns = [x.shape[a] for a in free_x], [y.shape[a] for a in free_y]
+    inner = math.prod(x.shape[a] for a in ax)
+    left = reshape(transpose(x, (*free_x, *ax)), (math.prod(rows), inner))
+    right = reshape(transpose(y, (*ay, *free_y)), (inner, math.prod(columns)))
+    return reshape(_matmul(left, right), (*rows, *columns))
 
 
 @primitive
@@ -98,12 +100,20 @@ def dense(x: Any, w: Any, bias: Any = None, *, activation: str | None = None) ->
     return result.reshape(*x.shape[:-1], w.shape[-1])
 
 
-@dense.backward
-def _(g: Tensor, needs: tuple[bool, ...], x: Tensor, w: Tensor, out: Tensor, activation: str | None) -> Any:
+@dense.backward(x="w", w="x", out="activation")
+def _(
+    g: Tensor,
+    needs: tuple[bool, ...],
+    x: Tensor,
+    w: Tensor,
+    x_shape: tuple[int, ...],
+    out: Tensor,
+    activation: str | None,
+) -> Any:
     g = through_activation(g, out, activation)
     rows = reshape(g, (-1, g.shape[-1]))
     return (
-        reshape(_matmul(rows, transpose(w)), x.shape) if needs[0] else None,
+        reshape(_matmul(rows, transpose(w)), x_shape) if needs[0] else None,
         _matmul(transpose(reshape(x, (-1, x.shape[-1]))), rows) if needs[1] else None,
         reduce_sum(rows, axis=0) if len(needs) > 2 and needs[2] else None,
     )
@@ -123,16 +133,18 @@ def _(g: Tensor, needs: tuple[bool, ...], xs: tuple[Any, ...], spec: str) -> lis
     names = terms.split(",")
     found: list[Tensor | None] = []
     for i, need in enumerate(needs):
-        others = [(xs[j], names[j]) for j in range(len(xs)) if j != i]
-        available = set(result).union(*(name for _, name in others))
-        reached = "".join(letter for letter in names[i] if letter in available)
         if not need:
             found.append(None)
             continue
+        others = [(xs[j], names[j]) for j in range(len(xs)) if j != i]
+        available = set(result).union(*(name for _, name in others))
+        reached = "".join(letter for letter in names[i] if letter in available)
         back = _einsum(g, *[x for x, _ in others], spec=",".join([result, *(n for _, n in others)]) + "->" + reached)
-        back = sum_to(back, tuple(n for letter, n in zip(names[i], xs[i].shape, strict=True) if letter in reached))
-        # An index that only this operand has was summed: every element along it gets the same.
-        kept = tuple(n if letter in reached else 1 for letter, n in zip(names[i], xs[i].shape, strict=True))
+        # Along an axis of length one that was stretched the gradient is summed; along one that only this operand has,
+        # or against which others were stretched, every element gets the same.
+        sizes = dict(zip(reached, back.shape, strict=True))
+        kept = [1 if 1 in (n, sizes.get(letter, 1)) else n for letter, n in zip(names[i], xs[i].shape, strict=True)]
+        back = sum_to(back, tuple(n for letter, n in zip(names[i], kept, strict=True) if letter in reached))
         found.append(broadcast_to(reshape(back, kept), xs[i].shape))
     return found
 

@@ -133,7 +133,7 @@ log_softmax.vjps(x=lambda g, out, axis: g - exp(out) * reduce_sum(g, axis=axis, 
 # ---------------------------------------------------------------------- batch normalization
 
 
-@primitive
+@primitive(extra=True)
 def batch_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: int = -1, epsilon: float = 1e-3) -> Any:
     """Normalise every channel by the statistics of the batch (Ioffe and Szegedy 2015), then scale and shift.
 
@@ -146,7 +146,8 @@ def batch_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: int = -1, e
     Returns:
         (y, mean, variance): ``y`` of ``x``'s shape, the batch's mean and biased variance (channels,).
     """
-    return kernels.batch_norm(x, gamma, beta, axis=axis, epsilon=epsilon)
+    y, *statistics = kernels.batch_norm(x, gamma, beta, axis=axis, epsilon=epsilon)
+    return (y, *statistics), statistics
 
 
 @batch_norm.backward
@@ -156,7 +157,7 @@ def _(
     x: Tensor,
     gamma: Any,
     beta: Any,
-    out: tuple[Tensor, ...],
+    extra: list[np.ndarray],
     axis: int,
     epsilon: float,
 ) -> Any:
@@ -164,9 +165,7 @@ def _(
         static = {"axis": axis, "epsilon": epsilon}
         return pull_back_through(_batch_norm_by_steps, g, needs, (x, gamma, beta), static)
     wanted = needs + (False,) * (3 - len(needs))
-    return batch_norm_grad(
-        g[0], x, gamma, mean=out[1].numpy(), variance=out[2].numpy(), axis=axis, epsilon=epsilon, needs=wanted
-    )
+    return batch_norm_grad(g[0], x, gamma, mean=extra[0], variance=extra[1], axis=axis, epsilon=epsilon, needs=wanted)
 
 
 @primitive

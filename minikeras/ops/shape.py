@@ -193,7 +193,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     """
     x = x if isinstance(x, Tensor) else Tensor(x)
     length = x.shape[axis]
-    if isinstance(indices_or_sections, int):
+    if isinstance(indices_or_sections, (int, np.integer)):
         if indices_or_sections < 1 or length % indices_or_sections:
             raise ValueError(
                 f"split: axis {axis} of length {length} must divide evenly. Received: {indices_or_sections} sections"
@@ -211,6 +211,8 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
 @primitive
 def repeat(x: Any, *, repeats: int, axis: int) -> Any:
     """Every element along ``axis`` ``repeats`` times in a row."""
+    if not isinstance(repeats, (int, np.integer)) or repeats < 0:
+        raise ValueError("expected repeats to be one integer >= 0 for all elements")
     return np.repeat(x, repeats, axis)
 
 
@@ -279,7 +281,9 @@ def _plain_index(index: Any) -> Any:
         return tuple(_plain_index(part) for part in index)
     if isinstance(index, Tensor):
         return index.numpy()
-    return np.asarray(index) if isinstance(index, list) else index
+    if isinstance(index, list):
+        return np.asarray(index) if index else np.empty(0, int)
+    return index
 
 
 @primitive
