@@ -9,13 +9,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .geometry import Padding, window_span
+from .geometry import Ints, Slide, window_span
 
 BLOCK_BYTES = 1 << 20
 """What a block's temporary arrays may take: about half of a core's second-level cache."""
 
 Block = tuple[slice, slice]
-Ints = tuple[int, ...]
 
 
 def blocks(images: int, rows: int, row_bytes: int, at_least: int = 0) -> Iterator[Block]:
@@ -65,10 +64,7 @@ def _parts(length: int, fit: int) -> Iterator[slice]:
 def input_blocks(
     x: np.ndarray,
     sizes: Ints,
-    window: Ints,
-    strides: Ints,
-    dilation: Ints,
-    padding: Padding,
+    slide: Slide,
     *,
     row_bytes: int,
     at_least: int = 0,
@@ -80,7 +76,7 @@ def input_blocks(
     ----------
     x : ndarray (N, *spatial, C)
     sizes : output lengths, one per spatial axis
-    window, strides, dilation, padding : one entry per spatial axis
+    slide : the window and how it slides
     row_bytes, at_least : what sets the size of blocks, see `blocks`
     split : int
         Number of parts of the channels that are to lie behind one another in memory.
@@ -92,9 +88,9 @@ def input_blocks(
         of `x`, so it must not be written.
     """
     plan = blocks(len(x), sizes[0], row_bytes, at_least)
-    if split == 1 and x.flags.c_contiguous and not any(lo or hi for lo, hi in padding):
+    if split == 1 and x.flags.c_contiguous and not slide.is_padded:
         for images, rows in plan:
-            first = rows.start * strides[0]
+            first = rows.start * slide.strides[0]
             yield (images, rows), x[images, None, first:] if first else x[images, None]
         return
     channels = x.shape[-1] // split
@@ -102,16 +98,17 @@ def input_blocks(
     buffer = None
     for images, rows in plan:
         if buffer is None:  # no later block is larger
-            extent = (rows.stop - rows.start - 1) * strides[0] + window_span(window[0], dilation[0])
-            rest = [n + lo + hi for n, (lo, hi) in zip(x.shape[2:-1], padding[1:], strict=True)]
+            extent = (rows.stop - rows.start - 1) * slide.strides[0] + window_span(slide.window[0], slide.dilation[0])
+            rest = [n + lo + hi for n, (lo, hi) in zip(x.shape[2:-1], slide.padding[1:], strict=True)]
             buffer = np.zeros((images.stop - images.start, split, extent, *rest, channels), x.dtype)
         part = buffer[: images.stop - images.start]
-        _fill(part, source[images], rows.start * strides[0] - padding[0][0], padding)
+        _fill(part, source[images], rows.start * slide.strides[0], slide)
         yield (images, rows), part
 
 
-def _fill(part: np.ndarray, x: np.ndarray, start: int, padding: Padding) -> None:
-    """Copy rows `start`, `start` + 1, … of `x` into `part`, zeros where `x` has none; its other borders are zero."""
+def _fill(part: np.ndarray, x: np.ndarray, start: int, slide: Slide) -> None:
+    """Copy rows `start`, `start` + 1, … of the padded `x` into `part`, whose borders along other axes are zero."""
+    start -= slide.padding[0][0]
     extent, length = part.shape[2], x.shape[2]
     top = min(max(-start, 0), extent)
     bottom = max(min(length - start, extent), top)
@@ -119,15 +116,15 @@ def _fill(part: np.ndarray, x: np.ndarray, start: int, padding: Padding) -> None
         part[:, :, :top] = 0
     if bottom < extent:
         part[:, :, bottom:] = 0
-    interior = tuple(slice(lo, lo + n) for n, (lo, _) in zip(x.shape[3:-1], padding[1:], strict=True))
+    interior = tuple(slice(lo, lo + n) for n, (lo, _) in zip(x.shape[3:-1], slide.padding[1:], strict=True))
     part[(slice(None), slice(None), slice(top, bottom), *interior)] = x[:, :, start + top : start + bottom]
 
 
-def windows(part: np.ndarray, sizes: Ints, window: Ints, strides: Ints, dilation: Ints) -> np.ndarray:
+def windows(part: np.ndarray, sizes: Ints, slide: Slide) -> np.ndarray:
     """View (images, split, *sizes, *window, channels) of an array (images, split, *spatial, channels), contiguous."""
     steps = part.strides[2:-1]
-    shape = (*part.shape[:2], *sizes, *window, part.shape[-1])
-    outer = [step * s for step, s in zip(steps, strides, strict=True)]
-    inner = [step * d for step, d in zip(steps, dilation, strict=True)]
+    shape = (*part.shape[:2], *sizes, *slide.window, part.shape[-1])
+    outer = [step * s for step, s in zip(steps, slide.strides, strict=True)]
+    inner = [step * d for step, d in zip(steps, slide.dilation, strict=True)]
     # as numpy.lib.stride_tricks.as_strided, at a tenth of its cost per call
     return np.ndarray(shape, part.dtype, part, 0, (*part.strides[:2], *outer, *inner, part.strides[-1]))

@@ -14,10 +14,8 @@ import numpy as np
 from .blocks import input_blocks
 from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
 from .epilogue import add_bias_and_activate
-from .geometry import Padding, mirrored_padding, output_lengths, phases
+from .geometry import Ints, Padding, Slide, mirrored_padding, output_lengths, phases
 from .lowering import columns_by_position, columns_by_tap, lowers_by_tap, lowers_rowwise, shifted, split_rows
-
-Ints = tuple[int, ...]
 
 
 def conv(
@@ -53,7 +51,7 @@ def conv(
         return depthwise_conv(x, w, bias, strides=strides, padding=padding, dilation=dilation, activation=activation)
     sizes = output_lengths(x.shape[1:-1], w.shape[:-2], strides, dilation, padding)
     out = np.empty((len(x), *sizes, w.shape[-1]), np.result_type(x, w))
-    _convolve(x, w, bias, out, strides, padding, dilation, groups, activation)
+    _convolve(x, w, bias, out, Slide(w.shape[:-2], strides, dilation, padding), groups, activation)
     return out
 
 
@@ -102,7 +100,7 @@ def conv_input_grad(
         source, kernel = g[(slice(None), *phase.reads)], w[phase.taps]
         part = out[(slice(None), *phase.inputs)]
         if kernel.size:
-            _convolve(source, kernel, bias, part, (1,) * len(window), phase.padding, phase.dilation, groups, activation)
+            _convolve(source, kernel, bias, part, phase.slide, groups, activation)
         else:
             part[...] = 0
             add_bias_and_activate(part, bias, activation)
@@ -131,19 +129,18 @@ def conv_kernel_grad(
     if groups == x.shape[-1] > 1:
         dw = depthwise_kernel_grad(x, g, window=window, strides=strides, padding=padding, dilation=dilation)
         return dw.reshape(*window, channels, filters)
-    if _has_few_filters(filters, channels, groups, window, strides):
-        mirrored = mirrored_padding(window, dilation, padding)
+    slide = Slide(window, strides, dilation, padding)
+    if _has_few_filters(filters, channels, groups, slide):
+        mirrored = mirrored_padding(slide)
         if all(lo >= 0 and hi >= 0 for lo, hi in mirrored):  # lower the smaller one: with stride 1 they are symmetric
             dw = conv_kernel_grad(g, x, window=window, strides=strides, padding=mirrored, dilation=dilation)
             return np.ascontiguousarray(_transposed_kernel(dw, 1))
-    if lowers_by_tap(sizes, window, dilation, channels):
-        return _kernel_grad_by_tap(x, g, window, strides, padding, dilation, groups)
-    rowwise = lowers_rowwise(sizes, window, strides, x.shape[-1], 0)
+    if lowers_by_tap(sizes, slide, channels):
+        return _kernel_grad_by_tap(x, g, slide, groups)
+    rowwise = lowers_rowwise(sizes, slide, x.shape[-1], 0)
     rows = window[0] if rowwise else 1
     total = np.zeros((rows, groups, math.prod(window) // rows * channels, filters // groups), np.result_type(x, g))
-    for block, columns in columns_by_position(
-        x, sizes, window, strides, dilation, padding, groups=groups, filters=filters, rowwise=rowwise
-    ):
+    for block, columns in columns_by_position(x, sizes, slide, groups=groups, filters=filters, rowwise=rowwise):
         cotangent = _grouped(g[block], groups, columns[0].shape[1])
         for row, column in zip(total, columns, strict=True):
             # (G, images, taps C/G, positions) @ (G, images, positions, F/G)
@@ -151,16 +148,12 @@ def conv_kernel_grad(
     return np.ascontiguousarray(total.swapaxes(1, 2)).reshape(*window, channels, filters)
 
 
-def _kernel_grad_by_tap(
-    x: np.ndarray, g: np.ndarray, window: Ints, strides: Ints, padding: Padding, dilation: Ints, groups: int
-) -> np.ndarray:
+def _kernel_grad_by_tap(x: np.ndarray, g: np.ndarray, slide: Slide, groups: int) -> np.ndarray:
     channels, filters, sizes = x.shape[-1] // groups, g.shape[-1], g.shape[1:-1]
-    total = np.zeros((groups, math.prod(window) * channels, filters // groups), np.result_type(x, g))
-    for block, columns, _ in columns_by_tap(
-        x, sizes, window, strides, dilation, padding, groups=groups, filters=filters, whole_rows=False
-    ):
+    total = np.zeros((groups, math.prod(slide.window) * channels, filters // groups), np.result_type(x, g))
+    for block, columns, _ in columns_by_tap(x, sizes, slide, groups=groups, filters=filters, whole_rows=False):
         total += np.matmul(columns, _grouped(g[block], groups))  # (G, taps C/G, positions) @ (G, positions, F/G)
-    return np.ascontiguousarray(total.swapaxes(0, 1)).reshape(*window, channels, filters)
+    return np.ascontiguousarray(total.swapaxes(0, 1)).reshape(*slide.window, channels, filters)
 
 
 def _convolve(
@@ -168,24 +161,23 @@ def _convolve(
     w: np.ndarray,
     bias: np.ndarray | None,
     out: np.ndarray,
-    strides: Ints,
-    padding: Padding,
-    dilation: Ints,
+    slide: Slide,
     groups: int,
     activation: str | None,
 ) -> None:
     """Write the convolution into `out` (N, *output, F), which may be any view."""
-    window, (channels, filters) = w.shape[:-2], w.shape[-2:]
-    if _has_few_filters(filters, channels, groups, window, strides):
-        _convolve_by_projection(x, w, bias, out, padding, dilation, activation)
-    elif lowers_by_tap(out.shape[1:-1], window, dilation, channels):
-        _convolve_by_tap(x, w, bias, out, strides, padding, dilation, groups, activation)
+    channels, filters = w.shape[-2:]
+    if _has_few_filters(filters, channels, groups, slide):
+        _convolve_by_projection(x, w, bias, out, slide, activation)
+    elif lowers_by_tap(out.shape[1:-1], slide, channels):
+        _convolve_by_tap(x, w, bias, out, slide, groups, activation)
     else:
-        _convolve_by_position(x, w, bias, out, strides, padding, dilation, groups, activation)
+        _convolve_by_position(x, w, bias, out, slide, groups, activation)
 
 
-def _has_few_filters(filters: int, channels: int, groups: int, window: Ints, strides: Ints) -> bool:
+def _has_few_filters(filters: int, channels: int, groups: int, slide: Slide) -> bool:
     """Whether the products for every tap are far fewer than the columns that they would be summed from."""
+    window, strides = slide.window, slide.strides
     return 8 * filters <= channels and groups == 1 and math.prod(window) > 1 and all(s == 1 for s in strides)
 
 
@@ -194,19 +186,15 @@ def _convolve_by_position(
     w: np.ndarray,
     bias: np.ndarray | None,
     out: np.ndarray,
-    strides: Ints,
-    padding: Padding,
-    dilation: Ints,
+    slide: Slide,
     groups: int,
     activation: str | None,
 ) -> None:
-    window, filters, sizes = w.shape[:-2], w.shape[-1], out.shape[1:-1]
-    rowwise = groups == 1 and lowers_rowwise(sizes, window, strides, x.shape[-1], filters)
-    rows = window[0] if rowwise else 1
+    filters, sizes = w.shape[-1], out.shape[1:-1]
+    rowwise = groups == 1 and lowers_rowwise(sizes, slide, x.shape[-1], filters)
+    rows = slide.window[0] if rowwise else 1
     kernels = w.reshape(rows, -1, groups, filters // groups).swapaxes(1, 2)[:, :, None]  # (rows, G, 1, taps C/G, F/G)
-    for block, columns in columns_by_position(
-        x, sizes, window, strides, dilation, padding, groups=groups, filters=filters, rowwise=rowwise
-    ):
+    for block, columns in columns_by_position(x, sizes, slide, groups=groups, filters=filters, rowwise=rowwise):
         target = out[block]
         result = target if target.flags.c_contiguous else np.empty(target.shape, out.dtype)
         total = _grouped(result, groups, columns[0].shape[1])
@@ -221,27 +209,16 @@ def _convolve_by_tap(
     w: np.ndarray,
     bias: np.ndarray | None,
     out: np.ndarray,
-    strides: Ints,
-    padding: Padding,
-    dilation: Ints,
+    slide: Slide,
     groups: int,
     activation: str | None,
 ) -> None:
-    window, filters, sizes = w.shape[:-2], w.shape[-1], out.shape[1:-1]
+    filters, sizes = w.shape[-1], out.shape[1:-1]
     kernel = w.reshape(-1, filters) if bias is None else np.concatenate([w.reshape(-1, filters), bias[None]])
     kernel = _grouped(kernel, groups)  # (G, taps C/G and bias, F/G)
-    whole_rows = strides[-2:] == (1, 1)
+    whole_rows = slide.strides[-2:] == (1, 1)
     for block, columns, pitch in columns_by_tap(
-        x,
-        sizes,
-        window,
-        strides,
-        dilation,
-        padding,
-        groups=groups,
-        filters=filters,
-        whole_rows=whole_rows,
-        ones=bias is not None,
+        x, sizes, slide, groups=groups, filters=filters, whole_rows=whole_rows, ones=bias is not None
     ):
         target = out[block]
         result = np.empty((columns.shape[-1], filters), out.dtype)
@@ -255,8 +232,7 @@ def _convolve_by_projection(
     w: np.ndarray,
     bias: np.ndarray | None,
     out: np.ndarray,
-    padding: Padding,
-    dilation: Ints,
+    slide: Slide,
     activation: str | None,
 ) -> None:
     """Multiply every pixel with every tap first, and then sum the products that meet at a position."""
@@ -264,12 +240,12 @@ def _convolve_by_projection(
     rank, sizes = len(window), out.shape[1:-1]
     kernel = w.reshape(-1, channels, filters).swapaxes(1, 2).reshape(-1, channels)
     row_bytes = (len(kernel) + channels) * math.prod(sizes[1:]) * x.itemsize
-    for block, part in input_blocks(x, sizes, window, (1,) * rank, dilation, padding, row_bytes=row_bytes):
+    for block, part in input_blocks(x, sizes, slide, row_bytes=row_bytes):
         target = out[block]
         # (taps F, C) @ (C, pixels)
         products = np.matmul(kernel, part.reshape(-1, channels).T)
         products = products.reshape(*window, filters, len(part), *part.shape[2:-1])
-        result = np.add.reduce(shifted(products, target.shape[1:-1], dilation), axis=tuple(range(rank)))
+        result = np.add.reduce(shifted(products, target.shape[1:-1], slide.dilation), axis=tuple(range(rank)))
         add_bias_and_activate(np.moveaxis(result, 0, -1), bias, activation, target)
 
 

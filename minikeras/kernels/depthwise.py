@@ -15,9 +15,7 @@ import numpy as np
 
 from .blocks import Block, input_blocks, windows
 from .epilogue import add_bias_and_activate
-from .geometry import Padding, output_lengths, phases
-
-Ints = tuple[int, ...]
+from .geometry import Ints, Padding, Slide, output_lengths, phases
 
 
 def depthwise_conv(
@@ -50,7 +48,7 @@ def depthwise_conv(
     sizes = output_lengths(x.shape[1:-1], window, strides, dilation, padding)
     out = np.empty((len(x), *sizes, channels, multiplier), np.result_type(x, w))
     for m in range(multiplier):
-        _filter(x, w[..., m], out[..., m], strides, padding, dilation)
+        _filter(x, w[..., m], out[..., m], Slide(window, strides, dilation, padding))
     out = out.reshape(len(x), *sizes, channels * multiplier)
     add_bias_and_activate(out, bias, activation)
     return out
@@ -81,12 +79,12 @@ def depthwise_input_grad(
     dx = np.zeros((len(g), *input_size, channels), np.result_type(g, w))
     for phase in phases(input_size, sizes, window, strides, dilation, padding):
         target = dx[(slice(None), *phase.inputs)]
-        if not reversed_kernel[phase.taps].size:
+        if 0 in phase.slide.window:
             continue
         for m in range(multiplier):
             source, kernel = g[(slice(None), *phase.reads)][..., m], reversed_kernel[phase.taps][..., m]
             part = target if m == 0 else np.empty(target.shape, dx.dtype)
-            _filter(source, kernel, part, (1,) * len(window), phase.padding, phase.dilation)
+            _filter(source, kernel, part, phase.slide)
             if m:
                 target += part
     return dx
@@ -112,8 +110,9 @@ def depthwise_kernel_grad(
     channels, sizes = x.shape[-1], g.shape[1:-1]
     multiplier = g.shape[-1] // channels
     g = g.reshape(len(g), *sizes, channels, multiplier)
+    slide = Slide(window, strides, dilation, padding)
     dw = np.zeros((*window, channels, multiplier), np.result_type(x, g))
-    for block, view, width, positions, _, row in _row_windows(x, sizes, window, strides, dilation, padding):
+    for block, view, width, positions, _, row in _row_windows(x, sizes, slide):
         axes = [*positions, *row]
         sums = np.empty((*window, *(view.shape[axis] for axis in row)), dw.dtype)
         for m in range(multiplier):
@@ -126,11 +125,10 @@ def depthwise_kernel_grad(
     return dw
 
 
-def _filter(x: np.ndarray, w: np.ndarray, out: np.ndarray, strides: Ints, padding: Padding, dilation: Ints) -> None:
+def _filter(x: np.ndarray, w: np.ndarray, out: np.ndarray, slide: Slide) -> None:
     """Write the convolution of every channel of `x` with its kernel in `w` (*window, C) into `out`, any view."""
-    window, sizes = w.shape[:-1], out.shape[1:-1]
     kernel = None
-    for block, view, width, positions, taps, row in _row_windows(x, sizes, window, strides, dilation, padding):
+    for block, view, width, positions, taps, row in _row_windows(x, out.shape[1:-1], slide):
         if kernel is None:  # no later block is wider
             kernel = np.repeat(w[..., None, :], width, axis=-2)
         target = out[block]
@@ -148,7 +146,7 @@ def _filter(x: np.ndarray, w: np.ndarray, out: np.ndarray, strides: Ints, paddin
 
 
 def _row_windows(
-    x: np.ndarray, sizes: Ints, window: Ints, strides: Ints, dilation: Ints, padding: Padding
+    x: np.ndarray, sizes: Ints, slide: Slide
 ) -> Iterator[tuple[Block, np.ndarray, int, range, range, range]]:
     """Visit the windows of `x` in blocks, as a view whose last axis is a row of positions with their channels.
 
@@ -158,12 +156,13 @@ def _row_windows(
     ------
     (block, view, positions in a row, axes of images and other positions, axes of taps, axes of the row)
     """
-    rank, channels = len(window), x.shape[-1]
-    positions, taps, row = range(rank), range(rank, 2 * rank), range(2 * rank, 2 * rank + 1 + (strides[-1] > 1))
-    row_bytes = (2 + (math.prod(window) if rank == 1 else 0)) * math.prod(sizes[1:]) * channels * x.itemsize
-    for block, part in input_blocks(x, sizes, window, strides, dilation, padding, row_bytes=row_bytes):
+    rank, channels, joined = len(sizes), x.shape[-1], slide.strides[-1] == 1
+    positions, taps, row = range(rank), range(rank, 2 * rank), range(2 * rank, 2 * rank + 2 - joined)
+    kernel_rows = math.prod(slide.window) if rank == 1 else 0  # that are cut with the block
+    row_bytes = (2 + kernel_rows) * math.prod(sizes[1:]) * channels * x.itemsize
+    for block, part in input_blocks(x, sizes, slide, row_bytes=row_bytes):
         heights = (block[1].stop - block[1].start, *sizes[1:])
-        view = np.moveaxis(windows(part, heights, window, strides, dilation)[:, 0], rank, -2)
-        if strides[-1] == 1:
+        view = np.moveaxis(windows(part, heights, slide)[:, 0], rank, -2)
+        if joined:
             view = view.reshape(*view.shape[:-2], heights[-1] * channels)
         yield block, view, heights[-1], positions, taps, row

@@ -11,11 +11,25 @@ import functools
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Padding = tuple[tuple[int, int], ...]
 Slices = tuple[slice, ...]
 Ints = tuple[int, ...]
+
+
+class Slide(NamedTuple):
+    """A window and how it slides: one entry per spatial axis in each field."""
+
+    window: Ints
+    strides: Ints
+    dilation: Ints
+    padding: Padding
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether there is anything around the input."""
+        return any(lo or hi for lo, hi in self.padding)
 
 
 def window_span(window: int, dilation: int = 1) -> int:
@@ -66,10 +80,10 @@ def explicit_padding(
     raise ValueError(f"padding must be 'valid', 'same' or 'causal'. Received: padding={padding!r}")
 
 
-def mirrored_padding(window: Sequence[int], dilation: Sequence[int], padding: Padding) -> Padding:
+def mirrored_padding(slide: Slide) -> Padding:
     """Padding of the outputs with which the reversed window of stride 1 leads back; negative where one must crop."""
-    spans = (window_span(k, d) - 1 for k, d in zip(window, dilation, strict=True))
-    return tuple((span - lo, span - hi) for span, (lo, hi) in zip(spans, padding, strict=True))
+    spans = (window_span(k, d) - 1 for k, d in zip(slide.window, slide.dilation, strict=True))
+    return tuple((span - lo, span - hi) for span, (lo, hi) in zip(spans, slide.padding, strict=True))
 
 
 def transposed_length(
@@ -125,19 +139,17 @@ def _axis_taps(length: int, window: int, stride: int, dilation: int, pad: tuple[
     return pairs
 
 
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """Part of the adjoint of a window's slide: the inputs of one remainder modulo the stride, per axis.
+class Phase(NamedTuple):
+    """Part of the adjoint of a sliding window: the inputs of one remainder modulo the stride, per axis.
 
-    They are an ordinary convolution, of stride 1, over ``outputs[reads]`` extended by `padding`, with the taps
-    ``kernel[taps]`` of the reversed kernel, `dilation` apart. There may be no such taps.
+    They are what a window of stride 1 with the taps ``kernel[taps]`` of the reversed kernel, perhaps none, makes of
+    ``outputs[reads]`` when it slides as `slide` says.
     """
 
     inputs: Slices
     taps: Slices
     reads: Slices
-    padding: Padding
-    dilation: Ints
+    slide: Slide
 
 
 @functools.lru_cache
@@ -155,13 +167,18 @@ def phases(
     """
     axes = zip(lengths, outputs, window, strides, dilation, padding, strict=True)
     combinations = itertools.product(*(_axis_phases(*axis) for axis in axes))
-    return tuple(Phase(*zip(*parts, strict=True)) for parts in combinations)
+    ones = (1,) * len(window)
+    found = []
+    for parts in combinations:
+        inputs, reached, reads, counts, spacing, pads = zip(*parts, strict=True)
+        found.append(Phase(inputs, reached, reads, Slide(counts, ones, spacing, pads)))
+    return tuple(found)
 
 
 def _axis_phases(
     length: int, outputs: int, window: int, stride: int, dilation: int, pad: tuple[int, int]
-) -> list[tuple[slice, slice, slice, tuple[int, int], int]]:
-    """The fields of `Phase` along one axis.
+) -> list[tuple[slice, slice, slice, int, int, tuple[int, int]]]:
+    """Along one axis, for every phase: inputs, taps, reads, number of taps, their dilation, and padding of the reads.
 
     Input i, counted from the padded start as ``i + lo = q stride + phase``, is read by tap t at output
     ``q - (t dilation - phase) / stride`` where that is whole: by every ``stride / gcd``-th tap.
@@ -175,7 +192,7 @@ def _axis_phases(
         inputs = slice(first, None, stride)
         hits = [tap for tap in range(window) if tap * dilation % stride == phase]
         if not hits:
-            parts.append((inputs, slice(0, 0), slice(0, 0), (0, 0), 1))
+            parts.append((inputs, slice(0, 0), slice(0, 0), 0, 1, (0, 0)))
             continue
         start = quotient - (hits[-1] * dilation - phase) // stride
         stop = start + count + (len(hits) - 1) * spacing
@@ -183,5 +200,6 @@ def _axis_phases(
         low = min(max(start, 0), outputs)
         high = max(min(stop, outputs), low)
         pads = (before, stop - start - before - (high - low))
-        parts.append((inputs, slice(window - 1 - hits[-1], window - hits[0], step), slice(low, high), pads, spacing))
+        reached = slice(window - 1 - hits[-1], window - hits[0], step)
+        parts.append((inputs, reached, slice(low, high), len(hits), spacing, pads))
     return parts

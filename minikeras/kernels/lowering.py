@@ -13,27 +13,25 @@ from collections.abc import Iterator
 import numpy as np
 
 from .blocks import Block, input_blocks, windows
-from .geometry import Padding
-
-Ints = tuple[int, ...]
+from .geometry import Ints, Slide
 
 ROWWISE_POSITIONS = 256
 """Positions per image from which GEMMs of single images are efficient."""
 
 
-def lowers_by_tap(sizes: Ints, window: Ints, dilation: Ints, channels: int) -> bool:
+def lowers_by_tap(sizes: Ints, slide: Slide, channels: int) -> bool:
     """Whether columns of `channels` (per group) are better copied tap by tap than position by position."""
-    run = channels * (window[-1] if dilation[-1] == 1 else 1)
-    return math.prod(window) > 1 and run < min(sizes[-1], 16)
+    run = channels * (slide.window[-1] if slide.dilation[-1] == 1 else 1)
+    return math.prod(slide.window) > 1 and run < min(sizes[-1], 16)
 
 
-def lowers_rowwise(sizes: Ints, window: Ints, strides: Ints, channels: int, filters: int) -> bool:
+def lowers_rowwise(sizes: Ints, slide: Slide, channels: int, filters: int) -> bool:
     """Whether to lower all axes but the first, and sum one GEMM per tap of that (Cho and Brand 2017).
 
     It copies fewer columns, but costs sums of `filters` results per position, and GEMMs of single images.
     """
-    rows, rest = window[0], math.prod(window[1:])
-    if rows == 1 or strides[0] > 1 or math.prod(sizes) < ROWWISE_POSITIONS:
+    rows, rest = slide.window[0], math.prod(slide.window[1:])
+    if rows == 1 or slide.strides[0] > 1 or math.prod(sizes) < ROWWISE_POSITIONS:
         return False
     lowered = rest * channels if rest > 1 else 0
     return lowered + 1.5 * (rows - 1) * filters < rows * rest * channels
@@ -42,10 +40,7 @@ def lowers_rowwise(sizes: Ints, window: Ints, strides: Ints, channels: int, filt
 def columns_by_position(
     x: np.ndarray,
     sizes: Ints,
-    window: Ints,
-    strides: Ints,
-    dilation: Ints,
-    padding: Padding,
+    slide: Slide,
     *,
     groups: int,
     filters: int,
@@ -60,32 +55,28 @@ def columns_by_position(
         for one.
     """
     channels, width = x.shape[-1], math.prod(sizes[1:])
-    taps = (1, *window[1:]) if rowwise else window
-    depth = math.prod(taps) * channels
+    taps, spacing = slide.window[0], slide.dilation[0]
+    lowered = slide._replace(window=(1, *slide.window[1:])) if rowwise else slide
+    depth = math.prod(lowered.window) * channels
     row_bytes = (depth + (1 + rowwise) * filters) * width * x.itemsize
     kernel_bytes = depth * filters // groups * x.itemsize
-    visits = input_blocks(
-        x, sizes, window, strides, dilation, padding, row_bytes=row_bytes, at_least=kernel_bytes, split=groups
-    )
+    visits = input_blocks(x, sizes, slide, row_bytes=row_bytes, at_least=kernel_bytes, split=groups)
     for block, part in visits:
         height = block[1].stop - block[1].start
         if rowwise:
-            view = windows(part, (height + (window[0] - 1) * dilation[0], *sizes[1:]), taps, strides, dilation)
+            view = windows(part, (height + (taps - 1) * spacing, *sizes[1:]), lowered)
             columns = np.swapaxes(view, 0, 1).reshape(groups, len(part), -1, depth // groups)
-            starts = (tap * dilation[0] * width for tap in range(window[0]))
+            starts = range(0, taps * spacing * width, spacing * width)
             yield block, [columns[:, :, start : start + height * width] for start in starts]
         else:
-            view = windows(part, (height, *sizes[1:]), window, strides, dilation)
+            view = windows(part, (height, *sizes[1:]), lowered)
             yield block, [np.swapaxes(view, 0, 1).reshape(groups, 1, -1, depth // groups)]
 
 
 def columns_by_tap(
     x: np.ndarray,
     sizes: Ints,
-    window: Ints,
-    strides: Ints,
-    dilation: Ints,
-    padding: Padding,
+    slide: Slide,
     *,
     groups: int,
     filters: int,
@@ -106,12 +97,12 @@ def columns_by_tap(
     ------
     (block of the outputs, columns (groups, taps C / groups + ones, positions), positions in a row)
     """
-    rank, channels = len(window), x.shape[-1]
-    depth = math.prod(window) * channels
+    rank, channels = len(sizes), x.shape[-1]
+    depth = math.prod(slide.window) * channels
     row_bytes = (depth + filters) * math.prod(sizes[1:]) * x.itemsize
-    visits = input_blocks(x, sizes, window, strides, dilation, padding, row_bytes=row_bytes, split=channels)
+    visits = input_blocks(x, sizes, slide, row_bytes=row_bytes, split=channels)
     for block, part in visits:
-        view = windows(part, (block[1].stop - block[1].start, *sizes[1:]), window, strides, dilation)
+        view = windows(part, (block[1].stop - block[1].start, *sizes[1:]), slide)
         pitch = sizes[-1]
         if whole_rows:
             view, pitch = _join_rows(view, part), part.shape[-2]

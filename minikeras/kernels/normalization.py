@@ -40,7 +40,7 @@ def batch_norm(
         squares += np.einsum("akb,akb->k", deviation, deviation)
     count = max(x.size // len(mean), 1)
     residue = _collect(total, repeats) / count  # of the mean, by which its float32 sum was off
-    variance = _collect(squares, repeats) / count - residue**2
+    variance = np.maximum(_collect(squares, repeats) / count - residue**2, 0)
     scale = _inverse_deviation(variance, epsilon) * (1 if gamma is None else gamma)
     shift = (0 if beta is None else beta) - residue * scale
     factor, offset = _spread(scale, repeats, x.dtype), _spread(shift, repeats, x.dtype)

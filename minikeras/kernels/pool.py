@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import functools
-import math
 
 import numpy as np
 
 from .blocks import image_blocks
-from .geometry import Padding, output_lengths, taps
+from .geometry import Ints, Padding, output_lengths, taps
 from .resize import upsample_nearest
 
-Ints = tuple[int, ...]
 Pairs = tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...]
 
 
@@ -123,7 +121,7 @@ def average_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding
     """
     pairs, sizes = _taps(x.shape[1:-1], window, strides, padding)
     y = np.zeros((len(x), *sizes, x.shape[-1]), x.dtype)
-    weight = _reciprocal_counts(sizes, pairs, x.dtype)
+    weight = _weights(sizes, pairs, padding, x.dtype)
     for images in image_blocks(x):
         source, total = x[images], y[images]
         for o, i in pairs:
@@ -148,9 +146,9 @@ def average_pool_grad(g: np.ndarray, *, input_size: Ints, window: Ints, strides:
     """
     pairs, sizes = _taps(input_size, window, strides, padding)
     if _is_tiled(input_size, window, strides, padding):
-        return upsample_nearest(g * g.dtype.type(1 / math.prod(window)), size=window)
+        return upsample_nearest(g * (1 / len(pairs)), size=window)
     dx = np.zeros((len(g), *input_size, g.shape[-1]), g.dtype)
-    weight = _reciprocal_counts(sizes, pairs, g.dtype)
+    weight = _weights(sizes, pairs, padding, g.dtype)
     for images in image_blocks(dx):
         target, share = dx[images], g[images] * weight
         for o, i in pairs:
@@ -178,7 +176,10 @@ def _is_tiled(lengths: Ints, window: Ints, strides: Ints, padding: Padding) -> b
     )
 
 
-def _reciprocal_counts(sizes: Ints, pairs: Pairs, dtype: np.dtype) -> np.ndarray:
+def _weights(sizes: Ints, pairs: Pairs, padding: Padding, dtype: np.dtype) -> np.ndarray | float:
+    """One over the number of real elements in each window."""
+    if not _is_padded(padding):
+        return 1 / len(pairs)
     counts = np.zeros((1, *sizes, 1), dtype)
     for o, _ in pairs:
         counts[o] += 1

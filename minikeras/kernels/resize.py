@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .blocks import image_blocks
-
-Ints = tuple[int, ...]
+from .geometry import Ints
 
 
 def upsample_nearest(x: np.ndarray, *, size: Ints) -> np.ndarray:
