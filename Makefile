@@ -20,10 +20,10 @@ unexport PYTHONPATH PYTHONHOME MYPYPATH
 .PHONY: train test clean
 .NOTPARALLEL:
 
-train: .venv/.examples-$(VERSION)
+train: .venv/.installed-$(VERSION)
 	.venv/bin/python examples/train_digits.py
 
-test: .venv/.dev-$(VERSION) .venv-minimal/.pytest-$(VERSION)
+test: .venv/.installed-$(VERSION) .venv-minimal/.pytest-$(VERSION)
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m mypy
 	.venv-minimal/bin/python -m pytest -q
@@ -32,9 +32,9 @@ test: .venv/.dev-$(VERSION) .venv-minimal/.pytest-$(VERSION)
 clean:
 	rm -rf .venv .venv-minimal
 
-.venv/.dev-$(VERSION) .venv/.examples-$(VERSION): .venv/.%-$(VERSION): pyproject.toml .venv/.created-$(VERSION)
-	@echo "Installing minikeras with the extra '$*' into .venv"
-	@.venv/bin/python -m pip install --quiet --editable '.[$*]'
+.venv/.installed-$(VERSION): pyproject.toml .venv/.created-$(VERSION)
+	@echo "Installing minikeras with its extras into .venv"
+	@.venv/bin/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
 .venv-minimal/.pytest-$(VERSION): pyproject.toml .venv-minimal/.created-$(VERSION)
