@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.primitive import Primitive, primitive
 from ..core.tensor import Tensor
-from .elementwise import cast, equal, exp, maximum, where
+from .elementwise import cast, equal, exp, isfinite, maximum, stop_gradient, where
 from .shape import broadcast_to, concatenate, crop_axis, flip, pad_axis, reshape
 
 Axis = Any  # int | tuple[int, ...] | None
@@ -128,7 +128,14 @@ def logsumexp(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
     return result if keepdims else np.squeeze(result, axis=axis)
 
 
-logsumexp.vjps(x=lambda g, x, out, axis: _spread(g, x.shape, axis) * exp(x - _spread(out, x.shape, axis)))
+def _weights(x: Tensor, axis: Axis) -> Tensor:
+    """Softmax over ``axis``; from ``exp(x - logsumexp(x))`` large numbers would lose their digits."""
+    top = stop_gradient(max(x, axis=axis, keepdims=True))
+    weights = exp(x - where(isfinite(top), top, 0.0))
+    return weights / sum(weights, axis=axis, keepdims=True)
+
+
+logsumexp.vjps(x=lambda g, x, axis: _spread(g, x.shape, axis) * _weights(x, axis))
 
 
 @primitive

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..core.primitive import primitive
 from ..core.tensor import Tensor
@@ -78,8 +78,12 @@ def flatten(x: Any) -> Tensor:
 def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """Some axes at other places, the rest in their order."""
     ndim = _ndim(x)
-    sources = [operator.index(a) % ndim for a in np.atleast_1d(source)]
-    targets = [operator.index(a) % ndim for a in np.atleast_1d(destination)]
+    sources = normalize_axis_tuple(source, ndim, "moveaxis")
+    targets = normalize_axis_tuple(destination, ndim, "moveaxis")
+    if len(sources) != len(targets):
+        raise ValueError(
+            f"moveaxis: expected as many destinations as sources. Received: source={source}, destination={destination}"
+        )
     order = [a for a in range(ndim) if a not in sources]
     for target, origin in sorted(zip(targets, sources, strict=True)):
         order.insert(target, origin)
@@ -88,8 +92,9 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
 
 def swapaxes(x: Any, first: int, second: int) -> Tensor:
     """Two axes exchanged."""
+    first, second = (normalize_axis_index(axis, _ndim(x), "swapaxes") for axis in (first, second))
     order = list(range(_ndim(x)))
-    order[first], order[second] = order[second], order[first]
+    order[first], order[second] = second, first
     return transpose(x, tuple(order))
 
 
@@ -116,6 +121,8 @@ def crop(x: Any, *, pairs: Pairs) -> Any:
     """``x`` without the first and last ``(before, after)`` elements per axis (a view)."""
     _check_pairs(x, pairs)
     inner = tuple(n - before - after for n, (before, after) in zip(x.shape, pairs, strict=True))
+    if min(inner, default=0) < 0:
+        raise ValueError("more is cropped than there is")
     return x[_inner(inner, pairs)]
 
 
@@ -182,6 +189,7 @@ def stack(tensors: Sequence[Any], axis: int = 0) -> Tensor:
 def unstack(x: Any, axis: int = 0) -> list[Tensor]:
     """The slices along ``axis``, without it: the inverse of :func:`stack`."""
     x = x if isinstance(x, Tensor) else Tensor(x)
+    axis = normalize_axis_index(axis, x.ndim, "unstack")
     return [squeeze(crop_axis(x, axis, i, i + 1), axis) for i in range(x.shape[axis])]
 
 
@@ -192,7 +200,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
         ValueError: the axis can't be divided into that many equal pieces.
     """
     x = x if isinstance(x, Tensor) else Tensor(x)
-    length = x.shape[axis]
+    length = x.shape[normalize_axis_index(axis, x.ndim, "split")]
     if isinstance(indices_or_sections, (int, np.integer)):
         if indices_or_sections < 1 or length % indices_or_sections:
             raise ValueError(
