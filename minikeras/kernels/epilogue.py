@@ -29,6 +29,8 @@ def add_bias_and_activate(
         np.tanh(block, out=out)
     elif activation == "sigmoid":
         _sigmoid(block, out)
+    elif activation is not None:
+        raise ValueError(f"expected the activation relu, tanh, sigmoid or None. Received: {activation!r}")
     elif out is not block:
         out[...] = block
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..core.primitive import primitive
 from ..core.tensor import Tensor, operations
@@ -68,11 +69,16 @@ def tensordot(x: Any, y: Any, axes: int | tuple[Sequence[int], Sequence[int]] = 
     x, y = (t if isinstance(t, Tensor) else Tensor(t) for t in (x, y))
     if x.symbolic or y.symbolic:
         return operations.record(tensordot, (x, y), {"axes": axes})
-    if isinstance(axes, int):
+    if isinstance(axes, (int, np.integer)):
+        if not 0 <= axes <= min(x.ndim, y.ndim):
+            raise ValueError(f"tensordot: shapes {x.shape} and {y.shape} don't share so many axes. Received: {axes}")
         axes = (range(x.ndim - axes, x.ndim), range(axes))
-    ax, ay = ([a % t.ndim for a in np.atleast_1d(pair)] for t, pair in zip((x, y), axes, strict=True))
+    ax, ay = (
+        normalize_axis_tuple(tuple(pair) if np.ndim(pair) else pair, t.ndim, "tensordot")
+        for t, pair in zip((x, y), axes, strict=True)
+    )
     if [x.shape[a] for a in ax] != [y.shape[a] for a in ay]:
-        raise ValueError(f"tensordot: axes {ax} of {x.shape} must match axes {ay} of {y.shape}")
+        raise ValueError(f"tensordot: axes {ax} of {x.shape} must have the lengths of axes {ay} of {y.shape}")
     free_x = [a for a in range(x.ndim) if a not in ax]
     free_y = [a for a in range(y.ndim) if a not in ay]
     rows, columns = [x.shape[a] for a in free_x], [y.shape[a] for a in free_y]
@@ -184,6 +190,8 @@ def _subscripts(spec: str, ranks: list[int]) -> tuple[list[str], str]:
     dots = "".join(spare[: max(widths, default=0)])
     names = [name.replace("...", dots[len(dots) - width :]) for name, width in zip(names, widths, strict=True)]
     if arrow:
+        if dots and "..." not in result:
+            raise ValueError(f"einsum: the result of '{spec}' must have '...' where an operand has it")
         return names, result.replace("...", dots)
     letters = "".join(names)
     return names, dots + "".join(sorted(c for c in set(letters) if letters.count(c) == 1 and c not in dots))
