@@ -2,11 +2,13 @@
 
 An operation on a :class:`SymbolicTensor` records the call instead of running it; the shape of its result is found by
 running it on small arrays. :func:`evaluate` replays the record on real values, on the tape where they are.
+:func:`gradients` records a differentiation: what it differentiates with respect to is on the tape when it is replayed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -20,14 +22,25 @@ _PROBES = ((5, 17), (41, 137), (321, 1089))
 
 
 class Call:
-    """A recorded call: ``operation(*inputs, **static)``, where inputs (also inside lists) may be symbolic."""
+    """A recorded call: ``operation(*inputs, **static)``, where inputs (also inside lists) may be symbolic.
 
-    __slots__ = ("inputs", "operation", "static")
+    Attributes:
+        variables: the symbolic inputs that the operation differentiates the others with respect to.
+    """
 
-    def __init__(self, operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict[str, Any]) -> None:
+    __slots__ = ("inputs", "operation", "static", "variables")
+
+    def __init__(
+        self,
+        operation: Callable[..., Any],
+        inputs: tuple[Any, ...],
+        static: dict[str, Any],
+        variables: Sequence[SymbolicTensor] = (),
+    ) -> None:
         self.operation = operation
         self.inputs = inputs
         self.static = static
+        self.variables = tuple(variables)
 
 
 class SymbolicTensor(Tensor):
@@ -116,15 +129,42 @@ def evaluate(outputs: Any, values: Mapping[SymbolicTensor, Any]) -> Any:
         ValueError: an input has no value, or one that doesn't fit its shape.
     """
     wanted = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-    known: dict[int, Any] = {}
-    for symbol, value in values.items():
-        known[id(symbol)] = _fitting(symbol, value)
-    results: dict[int, Any] = {}
-    for call in _in_order(wanted, known):
-        arguments = tuple(_resolve(item, known, results) for item in call.inputs)
-        results[id(call)] = call.operation(*arguments, **call.static)
-    found = [_resolve(symbol, known, results) for symbol in wanted]
+    known = {id(symbol): _fitting(symbol, value) for symbol, value in values.items()}
+    order = _in_order(wanted, known)
+    replay = _Replay(known, {id(symbol) for call in order for symbol in call.variables})
+    taped = _differentiated(order)
+    for call in order:
+        with tape.enable_grad() if id(call) in taped else nullcontext():
+            replay.run(call)
+    found = [replay.value(symbol) for symbol in wanted]
     return found if isinstance(outputs, list) else tuple(found) if isinstance(outputs, tuple) else found[0]
+
+
+def gradients(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[SymbolicTensor | None]:
+    """Record the gradients of the sum of all elements of ``outputs``.
+
+    Args:
+        outputs: symbolic tensors.
+        inputs: symbolic tensors, inputs or intermediate results, and leaves such as Parameters.
+
+    Returns:
+        Per input a SymbolicTensor of its shape; None for a symbolic one that no output was computed from.
+    """
+    symbols = symbols_in(list(inputs))
+    call = Call(_gradients_of_sums, (list(outputs), list(inputs)), {}, variables=symbols)
+    reached = _upstream(symbols_in(list(outputs)))
+    return [
+        SymbolicTensor(x.shape, x.dtype, source=call, output=i) if not x.symbolic or id(x) in reached else None
+        for i, x in enumerate(inputs)
+    ]
+
+
+def _gradients_of_sums(outputs: list[Tensor], inputs: list[Tensor]) -> list[Tensor]:
+    """Gradients on the tape, zeros where there is none; recorded in turn where the mode says so."""
+    live = [output for output in outputs if output.requires_grad]
+    seeds = [Tensor(np.ones(output.shape, output.dtype)) for output in live]
+    found = tape.gradients(live, inputs, seeds, create_graph=tape.grad_enabled(), retain_graph=True)
+    return [Tensor(np.zeros(x.shape, x.dtype)) if g is None else g for x, g in zip(inputs, found, strict=True)]
 
 
 def symbols_in(items: Any) -> list[SymbolicTensor]:
@@ -159,15 +199,62 @@ def _in_order(wanted: list[Any], known: dict[int, Any]) -> list[Call]:
     return order
 
 
-def _resolve(item: Any, known: dict[int, Any], results: dict[int, Any]) -> Any:
-    if isinstance(item, SymbolicTensor):
-        if id(item) in known:
-            return known[id(item)]
-        result = results[id(item.source)]
-        return result[item.output] if isinstance(result, (list, tuple)) else result
-    if isinstance(item, (list, tuple)):
-        return type(item)(_resolve(part, known, results) for part in item)
-    return item
+def _upstream(symbols: list[SymbolicTensor]) -> set[int]:
+    """The ids of these symbols and of all that they were computed from."""
+    found: set[int] = set()
+    stack = list(symbols)
+    while stack:
+        symbol = stack.pop()
+        if id(symbol) not in found:
+            found.add(id(symbol))
+            stack += symbols_in(symbol.source.inputs) if symbol.source else []
+    return found
+
+
+def _differentiated(order: list[Call]) -> set[int]:
+    """The ids of the calls whose results a later call differentiates: they have to run on the tape."""
+    found: set[int] = set()
+    for call in reversed(order):
+        if call.variables or id(call) in found:
+            found |= {id(symbol.source) for symbol in symbols_in(call.inputs)}
+    return found
+
+
+class _Replay:
+    """The values of symbols in one evaluation: those given, those computed, and which of them are variables."""
+
+    __slots__ = ("known", "results", "variables")
+
+    def __init__(self, known: dict[int, Any], variables: set[int]) -> None:
+        self.known = known
+        self.variables = variables
+        self.results: dict[int, Any] = {}
+
+    def run(self, call: Call) -> None:
+        self.results[id(call)] = call.operation(*[self.value(item) for item in call.inputs], **call.static)
+
+    def value(self, item: Any) -> Any:
+        """What stands for a symbol, also inside lists; other things are as they are."""
+        if isinstance(item, (list, tuple)):
+            return type(item)(self.value(part) for part in item)
+        if not isinstance(item, SymbolicTensor):
+            return item
+        if id(item) in self.variables:
+            return self._variable(item)
+        return self.known[id(item)] if id(item) in self.known else self._result(item)
+
+    def _result(self, symbol: SymbolicTensor) -> Any:
+        result = self.results[id(symbol.source)]
+        return result[symbol.output] if isinstance(result, (list, tuple)) else result
+
+    def _variable(self, symbol: SymbolicTensor) -> Tensor:
+        """The value as a place on the tape, the same one for all that read it."""
+        self.variables.discard(id(symbol))
+        value = self.value(symbol)
+        if not value.requires_grad and value.dtype.kind == "f":
+            value = Tensor(value, requires_grad=True)
+        self.known[id(symbol)] = value
+        return value
 
 
 def _fitting(symbol: SymbolicTensor, value: Any) -> Tensor:
@@ -197,6 +284,9 @@ def _infer(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict[
 def _probe(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict[str, Any], free: int) -> Any:
     def stand_in(item: Any) -> Any:
         if isinstance(item, SymbolicTensor):
+            if item.source is not None and item.dtype.kind in "iu":  # may be a size that shapes follow from
+                result = _probe(item.source.operation, item.source.inputs, item.source.static, free)
+                return result[item.output] if isinstance(result, (list, tuple)) else result
             return Tensor(np.ones(tuple(free if size is None else size for size in item.shape), item.dtype))
         if isinstance(item, (list, tuple)):
             return type(item)(stand_in(part) for part in item)
