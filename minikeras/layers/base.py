@@ -38,6 +38,7 @@ class CallContext:
 
 
 _context: ContextVar[CallContext | None] = ContextVar("minikeras_call_context", default=None)
+_fixed_training: bool | None = None
 
 
 @contextmanager
@@ -45,7 +46,7 @@ def call_context(training: bool = False, penalties: list[Tensor] | None = None) 
     """Call layers in training or inference mode and collect their activity penalties.
 
     Args:
-        training: Whether layers such as Dropout behave as in training.
+        training: Whether layers such as Dropout behave as in training; `fix_training` goes before it.
         penalties: The list that penalties are appended to; a new one if None.
 
     Example:
@@ -53,9 +54,16 @@ def call_context(training: bool = False, penalties: list[Tensor] | None = None) 
         ...     in_training(), context.penalties
         (True, [])
     """
-    token = _context.set(CallContext(bool(training), [] if penalties is None else penalties))
+    fixed = bool(training) if _fixed_training is None else _fixed_training
+    with _entered(CallContext(fixed, [] if penalties is None else penalties)) as context:
+        yield context
+
+
+@contextmanager
+def _entered(context: CallContext) -> Iterator[CallContext]:
+    token = _context.set(context)
     try:
-        yield _context.get()  # type: ignore[misc]  # just set
+        yield context
     finally:
         _context.reset(token)
 
@@ -63,7 +71,24 @@ def call_context(training: bool = False, penalties: list[Tensor] | None = None) 
 def in_training() -> bool:
     """Whether layers called here behave as in training: what the innermost `call_context` says, else False."""
     context = _context.get()
-    return context is not None and context.training
+    return bool(_fixed_training) if context is None else context.training
+
+
+def in_call() -> bool:
+    """Whether this runs inside a layer's call or a `call_context`."""
+    return _context.get() is not None
+
+
+def fix_training(training: bool | None) -> None:
+    """Say for every `call_context` from now on whether it is training, whatever it says itself.
+
+    A layer called with an argument ``training`` of its own follows that.
+
+    Args:
+        training: None leaves it to each `call_context` again.
+    """
+    global _fixed_training
+    _fixed_training = training
 
 
 class Layer(Configurable):
@@ -207,10 +232,11 @@ class Layer(Configurable):
             with call_context(in_training()):  # the small arrays it runs on leave no penalties
                 return symbolic.record(self, (inputs,), {"training": training, **keywords})
         inputs = self._cast(inputs)
-        if training is None or (training := bool(training)) == in_training():
-            return self._run(inputs, in_training(), keywords)
         context = _context.get()
-        with call_context(training, context.penalties if context else None):
+        training = in_training() if training is None else bool(training)
+        if context is not None and context.training == training:
+            return self._run(inputs, training, keywords)
+        with _entered(CallContext(training, context.penalties if context else [])):
             return self._run(inputs, training, keywords)
 
     def ensure_built(self, input_shape: Any) -> None:
