@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import numbers
+import operator
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 
 def number(owner: str, argument: str, value: Any, interval: str = "(-inf, inf)") -> float:
@@ -31,6 +34,28 @@ def number(owner: str, argument: str, value: Any, interval: str = "(-inf, inf)")
     below = result <= high if interval.endswith("]") else result < high
     if math.isnan(result) or not (above and below):
         raise ValueError(f"{owner}: {argument} must be a number in {interval}. Received: {value!r}")
+    return result
+
+
+def integer(owner: Any, argument: str, value: Any, minimum: int = 1) -> int:
+    """The value as an int, if it is an integer of at least the minimum.
+
+    Args:
+        owner: Whose argument it is, for the message.
+        argument: Its name.
+        value: A Python or NumPy integer; bool is refused.
+        minimum: Smallest value allowed.
+
+    Raises:
+        ValueError: If it is anything else: bool, float, str, or an integer below the minimum.
+    """
+    try:
+        result = operator.index(value)
+    except TypeError:
+        result = minimum - 1
+    if result < minimum or isinstance(value, (bool, np.bool_)):
+        expected = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
+        raise ValueError(f"{owner}: {argument} must be {expected}. Received: {value!r}")
     return result
 
 

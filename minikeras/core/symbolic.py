@@ -26,9 +26,10 @@ class Call:
 
     Attributes:
         variables: the symbolic inputs that the operation differentiates the others with respect to.
+        outputs: what it gives.
     """
 
-    __slots__ = ("inputs", "operation", "static", "variables")
+    __slots__ = ("inputs", "operation", "outputs", "static", "variables")
 
     def __init__(
         self,
@@ -41,6 +42,13 @@ class Call:
         self.inputs = inputs
         self.static = static
         self.variables = tuple(variables)
+        self.outputs: tuple[SymbolicTensor, ...] = ()
+
+    def give(self, outputs: Sequence[tuple[Sequence[int | None], Any]]) -> None:
+        """Make the outputs, a shape and a dtype for each."""
+        self.outputs = tuple(
+            [SymbolicTensor(shape, dtype, source=self, output=i) for i, (shape, dtype) in enumerate(outputs)]
+        )
 
 
 class SymbolicTensor(Tensor):
@@ -52,9 +60,12 @@ class SymbolicTensor(Tensor):
         name: shown in messages.
         source: the call whose output this is; None for an input.
         output: which output of the call.
+
+    Attributes:
+        entry: for the input of a model the call that stands for it, with the input's layer as its operation.
     """
 
-    __slots__ = ("_dtype", "_shape", "name", "output", "source")
+    __slots__ = ("_dtype", "_shape", "entry", "name", "output", "source")
     symbolic = True
 
     def __init__(
@@ -74,6 +85,8 @@ class SymbolicTensor(Tensor):
         self.requires_grad = False
         self.node = None
         self.index = 0
+        self.mask = None
+        self.entry: Call | None = None
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -104,15 +117,28 @@ class SymbolicTensor(Tensor):
         return f"SymbolicTensor({name}shape={self.shape}, dtype={self.dtype})"
 
 
-def record(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict[str, Any]) -> Any:
+def record(
+    operation: Callable[..., Any],
+    inputs: tuple[Any, ...],
+    static: dict[str, Any],
+    shapes: Any = None,
+) -> Any:
     """Record ``operation(*inputs, **static)``; return its symbolic output, or a tuple of them.
+
+    Args:
+        operation: what to call.
+        inputs: its positional arguments.
+        static: its keyword arguments.
+        shapes: what `infer` gives, where that is known without running the operation.
 
     Raises whatever ``operation`` raises on arrays of these shapes.
     """
-    shapes = _infer(operation, inputs, static)
+    if shapes is None:
+        shapes = infer(operation, inputs, static)
     call = Call(operation, inputs, static)
-    outputs = tuple(SymbolicTensor(shape, dtype, source=call, output=i) for i, (shape, dtype) in enumerate(shapes))
-    return outputs if isinstance(shapes, tuple) else outputs[0]
+    pairs = shapes if isinstance(shapes, tuple) else shapes[:1]
+    call.give(pairs)
+    return call.outputs if isinstance(shapes, tuple) else call.outputs[0]
 
 
 def evaluate(outputs: Any, values: Mapping[SymbolicTensor, Any]) -> Any:
@@ -153,9 +179,10 @@ def gradients(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[Symbo
     symbols = symbols_in(list(inputs))
     call = Call(_gradients_of_sums, (list(outputs), list(inputs)), {}, variables=symbols)
     reached = _upstream(symbols_in(list(outputs)))
+    call.give([(x.shape, x.dtype) for x in inputs])
     return [
-        SymbolicTensor(x.shape, x.dtype, source=call, output=i) if not x.symbolic or id(x) in reached else None
-        for i, x in enumerate(inputs)
+        gradient if not x.symbolic or id(x) in reached else None
+        for x, gradient in zip(inputs, call.outputs, strict=True)
     ]
 
 
@@ -266,8 +293,11 @@ def _fitting(symbol: SymbolicTensor, value: Any) -> Tensor:
     return value
 
 
-def _infer(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict[str, Any]) -> Any:
-    """(shape, dtype) of each output, as a tuple if there are several, a list of one if not."""
+def infer(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict[str, Any]) -> Any:
+    """(shape, dtype) of each output, as a tuple if there are several, a list of one if not.
+
+    Found by running the operation on small arrays, twice, with other sizes for what is free.
+    """
     for attempt, (first, second) in enumerate(_PROBES):
         try:
             one, other = _probe(operation, inputs, static, first), _probe(operation, inputs, static, second)

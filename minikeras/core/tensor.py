@@ -77,6 +77,8 @@ class Tensor:
         data: the values, an ndarray.
         grad: after ``backward()`` the accumulated gradient (a Tensor), or None.
         requires_grad: whether a gradient flows here: set by the user on leaves, true for what is computed from them.
+        mask: which entries along the first axes count, a Tensor of booleans, or None; layers carry it on, operations
+            don't.
 
     Raises:
         TypeError: ``data`` is not numeric, or ``requires_grad`` is asked for of an integer array.
@@ -88,12 +90,13 @@ class Tensor:
         x.grad  # Tensor([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "_version", "data", "grad", "index", "node", "requires_grad")
+    __slots__ = ("__weakref__", "_version", "data", "grad", "index", "mask", "node", "requires_grad")
 
     symbolic = False
     data: np.ndarray
     grad: Tensor | None
     node: tape.Node | None
+    mask: Tensor | None
     _version: list[int]
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None) -> None:
@@ -110,6 +113,7 @@ class Tensor:
         self.requires_grad = requires_grad
         self.node = None
         self.index = 0
+        self.mask = None
         # Counts the updates in place; Tensors made of one another share it with the memory.
         self._version = data._version if isinstance(data, Tensor) and data.data is array else [0]
 

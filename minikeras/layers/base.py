@@ -9,8 +9,6 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,76 +17,33 @@ from .. import checks, constraints, initializers, ops, regularizers
 from ..core import config, symbolic
 from ..core.tensor import Parameter, Tensor, as_array
 from ..registry import Configurable
-from .shapes import InputSpec, Shape, as_list, as_shape, as_size, count, is_shape, map_inputs, map_shapes, shapes_of
+from . import observers
+from .context import CallContext, call_context, current_context, entered, fix_training, in_call, in_training
+from .shapes import (
+    InputSpec,
+    Shape,
+    as_list,
+    as_shape,
+    as_size,
+    count,
+    is_shape,
+    map_inputs,
+    map_shapes,
+    masks_of,
+    shapes_of,
+)
 
-
-class CallContext:
-    """What the layers called inside a `call_context` share.
-
-    Attributes:
-        training: What a layer called without ``training`` takes.
-        penalties: Scalar Tensors, one for each output of a layer that has an activity regularizer.
-    """
-
-    __slots__ = ("penalties", "training")
-
-    def __init__(self, training: bool, penalties: list[Tensor]) -> None:
-        self.training = training
-        self.penalties = penalties
-
-
-_context: ContextVar[CallContext | None] = ContextVar("minikeras_call_context", default=None)
-_fixed_training: bool | None = None
-
-
-@contextmanager
-def call_context(training: bool = False, penalties: list[Tensor] | None = None) -> Iterator[CallContext]:
-    """Call layers in training or inference mode and collect their activity penalties.
-
-    Args:
-        training: Whether layers such as Dropout behave as in training; `fix_training` goes before it.
-        penalties: The list that penalties are appended to; a new one if None.
-
-    Example:
-        >>> with call_context(training=True) as context:
-        ...     in_training(), context.penalties
-        (True, [])
-    """
-    fixed = bool(training) if _fixed_training is None else _fixed_training
-    with _entered(CallContext(fixed, [] if penalties is None else penalties)) as context:
-        yield context
-
-
-@contextmanager
-def _entered(context: CallContext) -> Iterator[CallContext]:
-    token = _context.set(context)
-    try:
-        yield context
-    finally:
-        _context.reset(token)
-
-
-def in_training() -> bool:
-    """Whether layers called here behave as in training: what the innermost `call_context` says, else False."""
-    context = _context.get()
-    return bool(_fixed_training) if context is None else context.training
-
-
-def in_call() -> bool:
-    """Whether this runs inside a layer's call or a `call_context`."""
-    return _context.get() is not None
-
-
-def fix_training(training: bool | None) -> None:
-    """Say for every `call_context` from now on whether it is training, whatever it says itself.
-
-    A layer called with an argument ``training`` of its own follows that.
-
-    Args:
-        training: None leaves it to each `call_context` again.
-    """
-    global _fixed_training
-    _fixed_training = training
+__all__ = [
+    "CallContext",
+    "InputSpec",
+    "Layer",
+    "call_context",
+    "fix_training",
+    "in_call",
+    "in_training",
+    "reset_names",
+    "unique_name",
+]
 
 
 class Layer(Configurable):
@@ -123,13 +78,22 @@ class Layer(Configurable):
     """
 
     casts_integers: bool = False
+    supports_masking: bool = False
     activity_regularizer: Callable[[Tensor], Tensor] | None = None
     _takes_training: ClassVar[bool] = False
+    _takes_mask: ClassVar[bool] = False
+    _makes_masks: ClassVar[bool] = False  # also without a mask of its input
+    _masks_inside: ClassVar[bool] = False  # the layers inside give its outputs their masks
+    _says_shape: ClassVar[bool] = False
     _config_excludes: tuple[str, ...] = ("input_shape", "batch_size", "input_dim", "weights")
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        cls._takes_training = "training" in inspect.signature(cls.call).parameters
+        parameters = inspect.signature(cls.call).parameters
+        cls._takes_training = "training" in parameters
+        cls._takes_mask = "mask" in parameters
+        cls._makes_masks = cls.compute_mask is not Layer.compute_mask
+        cls._says_shape = cls.compute_output_shape is not Layer.compute_output_shape
 
     def __init__(
         self,
@@ -160,6 +124,7 @@ class Layer(Configurable):
             self.batch_input_shape = as_shape(batch_input_shape, self, "batch_input_shape")
         self.built = False
         self.input_spec: InputSpec | None = None
+        self._accepted: Any = None  # the shapes of the last inputs, which have been checked
         self._trainable_weights: list[Parameter] = []
         self._non_trainable_weights: list[Parameter] = []
         self._initial_weights = weights
@@ -198,9 +163,36 @@ class Layer(Configurable):
         This general form runs the layer on small arrays, twice, to see which dimensions follow a free one.
         """
         layer = self if self.built else copy.deepcopy(self)
+        shape_of = map_shapes(lambda shape: symbolic.SymbolicTensor(shape, self.dtype), input_shape)
         with call_context(training=False):
-            outputs = layer(map_shapes(lambda shape: symbolic.SymbolicTensor(shape, self.dtype), input_shape))
-        return shapes_of(outputs)
+            found = symbolic.infer(layer, (shape_of,), {})
+        shapes = [shape for shape, _ in found]
+        return shapes if isinstance(found, tuple) else shapes[0]
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Return the mask that the output carries, for the one that the input carries.
+
+        This general form gives the input's mask where ``supports_masking`` says so.
+
+        Args:
+            inputs: A Tensor, or a list of them.
+            mask: A Tensor of booleans (samples, steps) or None; a list of such for a list of inputs.
+
+        Returns:
+            A Tensor of booleans or None; a list of such for several outputs.
+
+        Raises:
+            TypeError: If there is a mask and the layer doesn't know what to do with it.
+        """
+        if self.supports_masking:
+            return mask
+        if any(item is not None for item in as_list(mask)):
+            raise TypeError(
+                f"{self} does not support masking, but its input carries a mask, as from Masking or from Embedding "
+                "with mask_zero. A layer of your own says supports_masking = True or writes compute_mask. "
+                f"Received: {mask!r:.100}"
+            )
+        return None
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain values, for `from_config` and for files."""
@@ -225,19 +217,19 @@ class Layer(Configurable):
         Raises:
             ValueError: If an input's shape doesn't fit.
         """
-        inputs = map_inputs(self._as_tensor, inputs)
-        self.ensure_built(shapes_of(inputs))
-        self._check_inputs(shapes_of(inputs))
-        if symbolic.symbols_in(inputs):
-            with call_context(in_training()):  # the small arrays it runs on leave no penalties
-                return symbolic.record(self, (inputs,), {"training": training, **keywords})
+        if type(inputs) is not Tensor:
+            inputs = map_inputs(_as_tensor, inputs)
+            if symbolic.symbols_in(inputs):
+                return self._record(inputs, training, keywords)
+        self._accept(inputs)
         inputs = self._cast(inputs)
-        context = _context.get()
+        context = current_context()
         training = in_training() if training is None else bool(training)
         if context is not None and context.training == training:
-            return self._run(inputs, training, keywords)
-        with _entered(CallContext(training, context.penalties if context else [])):
-            return self._run(inputs, training, keywords)
+            return self._run(inputs, context, keywords)
+        inner = CallContext(training, context and context.penalties, context and context.frozen)
+        with entered(inner):
+            return self._run(inputs, inner, keywords)
 
     def ensure_built(self, input_shape: Any) -> None:
         """Build the layer for this input shape unless it is built, and set the ``weights`` given at construction.
@@ -253,26 +245,79 @@ class Layer(Configurable):
             initial, self._initial_weights = self._initial_weights, None
             self.set_weights(initial)
 
-    def _run(self, inputs: Any, training: bool, keywords: dict[str, Any]) -> Any:
+    def _accept(self, inputs: Any) -> None:
+        """Build the layer unless it is built, and check the inputs unless the last ones had the same shapes."""
+        shapes = shapes_of(inputs)
+        if shapes != self._accepted or not self.built:
+            self.ensure_built(shapes)
+            self._check_inputs(shapes)
+            self._accepted = shapes
+
+    def _run(self, inputs: Any, context: CallContext, keywords: dict[str, Any]) -> Any:
         if self._takes_training:
-            keywords["training"] = training
+            keywords["training"] = context.training
+        masks = self._masks(inputs, keywords)
+        if masks is not None and self._masks_inside:
+            inputs = _masked(inputs, masks, inputs)
         outputs = self.call(inputs, **keywords)
-        for output in as_list(outputs):
+        for output in outputs if isinstance(outputs, (list, tuple)) else (outputs,):
             if not isinstance(output, Tensor):
                 raise TypeError(f"{self}: call must return a Tensor. Received: {type(output).__name__}")
-            if self.activity_regularizer is not None and (context := _context.get()) is not None:
+            if output.symbolic:
+                raise TypeError(
+                    f"{self}: call used a symbolic tensor that isn't among its inputs; call the layer on all that it "
+                    f"reads, as a list. Received: {output!r}"
+                )
+            if self.activity_regularizer is not None and context.penalties is not None:
                 context.penalties.append(self.activity_regularizer(output))
+        observers.notify(self, outputs)
+        if (masks is not None or self._makes_masks) and not self._masks_inside:
+            return _masked(outputs, self.compute_mask(inputs, masks), inputs)
         return outputs
 
-    def _as_tensor(self, value: Any) -> Tensor:
-        return value if isinstance(value, Tensor) else Tensor(value)
+    def _masks(self, inputs: Any, keywords: dict[str, Any]) -> Any:
+        """The mask of the inputs: as given by keyword, else as they carry it; handed to `call` where that takes it."""
+        if "mask" not in keywords:
+            masks = masks_of(inputs)
+            if masks is not None and self._takes_mask:
+                keywords["mask"] = masks
+            return masks
+        return keywords["mask"] if self._takes_mask else keywords.pop("mask")
+
+    def _record(self, inputs: Any, training: bool | None, keywords: dict[str, Any]) -> Any:
+        """The symbolic outputs of a call on symbolic inputs."""
+        self._accept(inputs)
+        static = dict(keywords) if training is None else {"training": training, **keywords}
+        masks = keywords["mask"] if "mask" in keywords else masks_of(inputs)
+        outputs = symbolic.record(self, (inputs,), static, self._symbolic_outputs(inputs, static))
+        if masks is not None or self._makes_masks:
+            mask = self.compute_mask(inputs, masks)
+            for output, its_mask in zip(as_list(outputs), _one_each(mask, outputs), strict=True):
+                output.mask = its_mask
+        return outputs
+
+    def _symbolic_outputs(self, inputs: Any, keywords: dict[str, Any]) -> Any:
+        """(shape, dtype) of each output: as `compute_output_shape` says, or else found by running the layer."""
+        if not self._says_shape:
+            with call_context(in_training()):  # the small arrays it runs on leave no penalties
+                return symbolic.infer(self, (inputs,), keywords)
+        shapes = self.compute_output_shape(shapes_of(inputs))
+        dtypes = [x.dtype for x in self._cast(as_list(inputs))]
+        dtype = next((dtype for dtype in dtypes if dtype.kind == "f"), dtypes[0])
+        return [(shapes, dtype)] if is_shape(shapes) else tuple([(shape, dtype) for shape in shapes])
 
     def _cast(self, inputs: Any) -> Any:
         has_weights = bool(self._trainable_weights or self._non_trainable_weights)
+        if not (has_weights or self.casts_integers) or (isinstance(inputs, Tensor) and inputs.dtype == self.dtype):
+            return inputs
         kinds = ("f" if has_weights else "") + ("iub" if self.casts_integers else "")
 
         def cast(x: Tensor) -> Tensor:
-            return ops.cast(x, dtype=self.dtype) if x.dtype != self.dtype and x.dtype.kind in kinds else x
+            if x.dtype == self.dtype or x.dtype.kind not in kinds:
+                return x
+            result = ops.cast(x, dtype=self.dtype)
+            result.mask = x.mask
+            return result
 
         return map_inputs(cast, inputs)
 
@@ -431,6 +476,29 @@ def reset_names() -> None:
 
 
 # ---------------------------------------------------------------------- helpers
+
+
+def _as_tensor(value: Any) -> Tensor:
+    return value if isinstance(value, Tensor) else Tensor(value)
+
+
+def _one_each(masks: Any, outputs: Any) -> list[Any]:
+    """A mask or None for each output."""
+    return as_list(masks) if masks is not None else [None] * len(as_list(outputs))
+
+
+def _masked(outputs: Any, masks: Any, inputs: Any) -> Any:
+    """The outputs, carrying masks; an input that is given back as it is keeps the mask that it has."""
+    given = {id(x) for x in as_list(inputs)}
+
+    def carry(output: Tensor, mask: Any) -> Tensor:
+        if output.mask is not mask:
+            output = ops.identity(output) if id(output) in given else output
+            output.mask = mask
+        return output
+
+    found = [carry(output, mask) for output, mask in zip(as_list(outputs), _one_each(masks, outputs), strict=True)]
+    return found if isinstance(outputs, (list, tuple)) else found[0]
 
 
 def _dtype_name(dtype: Any, owner: Layer) -> str:

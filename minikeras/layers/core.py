@@ -43,6 +43,7 @@ class Dense(Layer):
     """
 
     casts_integers = True
+    supports_masking = True
     kernel: Parameter
     bias: Parameter | None
 
@@ -126,6 +127,7 @@ class Activation(Layer):
     """
 
     casts_integers = True
+    supports_masking = True
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -163,6 +165,7 @@ class Dropout(Layer):
     """
 
     casts_integers = True
+    supports_masking = True
 
     def __init__(
         self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
@@ -177,31 +180,35 @@ class Dropout(Layer):
         """Drop elements if this is training."""
         if not training or self.rate == 0.0:
             return inputs
-        return ops.dropout(inputs, keep=self._draw(inputs.shape), scale=1.0 / (1.0 - self.rate))
+        return self.drop(inputs, self._draw(self.choice_shape(inputs.shape)))
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Return the input's shape."""
-        return tuple(input_shape)
+    def drop(self, x: Tensor, keep: np.ndarray) -> Tensor:
+        """Return x, scaled, where ``keep`` is true, and 0 elsewhere."""
+        return ops.dropout(x, keep=keep, scale=1.0 / (1.0 - self.rate))
 
-    def _draw(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Which elements of an input of this shape to keep: booleans that broadcast to it."""
-        noise_shape = shape
-        if self.noise_shape is not None:
-            noise_shape = self._noise_shape(shape)
-        count = math.prod(noise_shape)
-        # Two draws from each random word cost half of what floats do.
-        words = self.stream.integers(0, 2**64 - 1, (count + 1) // 2, np.uint64, endpoint=True)
-        draws = words.view(np.uint32)[:count].reshape(noise_shape)
-        return draws >= round(self.rate * 2**32)
-
-    def _noise_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        given = self.noise_shape or ()
+    def choice_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the random choice for an input of this shape: it has the input's sizes, or 1."""
+        given = self.noise_shape
+        if given is None:
+            return shape
         if len(given) != len(shape) or any(n not in (None, 1, size) for n, size in zip(given, shape, strict=True)):
             raise ValueError(
                 f"{self}: noise_shape must have a size for each axis of the input: 1, None or that of the axis. "
                 f"Received: noise_shape={given}, an input of shape {shape}"
             )
         return tuple(size if n is None else n for n, size in zip(given, shape, strict=True))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the input's shape."""
+        return tuple(input_shape)
+
+    def _draw(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Which elements of an array of this shape to keep."""
+        count = math.prod(shape)
+        # Two draws from each random word cost half of what floats do.
+        words = self.stream.integers(0, 2**64 - 1, (count + 1) // 2, np.uint64, endpoint=True)
+        draws = words.view(np.uint32)[:count].reshape(shape)
+        return draws >= round(self.rate * 2**32)
 
 
 # ---------------------------------------------------------------------- shape

@@ -51,6 +51,7 @@ class BatchNormalization(Layer):
     """
 
     casts_integers = True
+    supports_masking = True
     gamma: Parameter | None
     beta: Parameter | None
     moving_mean: Parameter

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from .. import checks
 from ..core.tensor import Tensor
 
 Shape = tuple[int | None, ...]
@@ -74,14 +74,7 @@ def as_size(value: Any, owner: Any, argument: str, minimum: int = 1) -> int:
     Raises:
         ValueError: For anything else: bool, float, str, or an integer below the minimum.
     """
-    try:
-        size = operator.index(value)
-    except TypeError:
-        size = minimum - 1
-    if size < minimum or isinstance(value, (bool, np.bool_)):
-        expected = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
-        raise ValueError(f"{owner}: {argument} must be {expected}. Received: {value!r}")
-    return size
+    return checks.integer(owner, argument, value, minimum)
 
 
 def as_shape(shape: Any, owner: Any, argument: str) -> Shape:
@@ -107,6 +100,14 @@ def map_inputs(function: Callable[[Any], Any], inputs: Any) -> Any:
 def shapes_of(tensors: Any) -> Any:
     """Return the shape of a tensor, or the list of the shapes of several."""
     return [tuple(t.shape) for t in tensors] if isinstance(tensors, (list, tuple)) else tuple(tensors.shape)
+
+
+def masks_of(tensors: Any) -> Any:
+    """Return the mask that a tensor carries; for several the list of theirs, or None if none does."""
+    if isinstance(tensors, Tensor):
+        return tensors.mask
+    masks = [tensor.mask for tensor in tensors]
+    return masks if any(mask is not None for mask in masks) else None
 
 
 def is_shape(value: Any) -> bool:

@@ -147,7 +147,7 @@ class Compilable(Layer):
         with call_context(training) as context:
             outputs = as_list(self._forward(batch.inputs))
             penalties = [weight.regularizer(weight) for weight in self._penalized if weight.regularizer is not None]
-            return objective(outputs, batch.targets, batch.weights, penalties + context.penalties)
+            return objective(outputs, batch.targets, batch.weights, [*penalties, *(context.penalties or ())])
 
     def _forward(self, inputs: list[np.ndarray]) -> Any:
         tensors = [Tensor(array.astype(self.dtype, copy=False)) for array in inputs]

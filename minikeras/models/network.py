@@ -15,6 +15,8 @@ from .training import Trainer
 class Network(Trainer):
     """A layer made of named layers."""
 
+    _masks_inside = True
+
     @property
     def layers(self) -> list[Layer]:
         """The layers, in order."""

@@ -1,0 +1,91 @@
+"""What the layers called together share: whether they are training, and where their penalties go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from ..core.tensor import Tensor
+
+
+class CallContext:
+    """What the layers called inside a `call_context` share.
+
+    Attributes:
+        training: What a layer called without ``training`` takes.
+        penalties: Scalar Tensors that layers add to the loss, one for each output of a layer that has an activity
+            regularizer and each of `Layer.add_loss`; None where nobody wants them.
+        frozen: The ids of the layers that training leaves alone; None if each layer's ``trainable`` says so.
+    """
+
+    __slots__ = ("frozen", "penalties", "training")
+
+    def __init__(self, training: bool, penalties: list[Tensor] | None, frozen: frozenset[int] | None) -> None:
+        self.training = training
+        self.penalties = penalties
+        self.frozen = frozen
+
+
+_context: ContextVar[CallContext | None] = ContextVar("minikeras_call_context", default=None)
+current_context = _context.get
+_fixed_training: bool | None = None
+
+
+@contextmanager
+def call_context(
+    training: bool = False,
+    penalties: list[Tensor] | None = None,
+    frozen: frozenset[int] | None = None,
+    collect: bool = True,
+) -> Iterator[CallContext]:
+    """Call layers in training or inference mode and collect their penalties.
+
+    Args:
+        training: Whether layers such as Dropout behave as in training; `fix_training` goes before it.
+        penalties: The list that penalties are appended to; a new one if None.
+        frozen: The ids of the layers that training leaves alone; None if each layer's ``trainable`` says so.
+        collect: False if penalties aren't wanted, nor to be computed.
+
+    Example:
+        >>> with call_context(training=True) as context:
+        ...     in_training(), context.penalties
+        (True, [])
+    """
+    wanted = ([] if penalties is None else penalties) if collect else None
+    fixed = bool(training) if _fixed_training is None else _fixed_training
+    with entered(CallContext(fixed, wanted, frozen)) as context:
+        yield context
+
+
+@contextmanager
+def entered(context: CallContext) -> Iterator[CallContext]:
+    """Call layers in this very context."""
+    token = _context.set(context)
+    try:
+        yield context
+    finally:
+        _context.reset(token)
+
+
+def in_training() -> bool:
+    """Whether layers called here behave as in training: what the innermost `call_context` says, else False."""
+    context = _context.get()
+    return bool(_fixed_training) if context is None else context.training
+
+
+def in_call() -> bool:
+    """Whether this runs inside a layer's call or a `call_context`."""
+    return _context.get() is not None
+
+
+def fix_training(training: bool | None) -> None:
+    """Say for every `call_context` from now on whether it is training, whatever it says itself.
+
+    A layer called with an argument ``training`` of its own follows that.
+
+    Args:
+        training: None leaves it to each `call_context` again.
+    """
+    global _fixed_training
+    _fixed_training = training
