@@ -54,6 +54,8 @@ class Primitive:
         self._extra = extra
         self._differentiable = differentiable
         parameters = inspect.signature(forward).parameters.values()
+        if taken := sorted(_RESERVED & {p.name for p in parameters}):
+            raise TypeError(f"primitive {self.name}: rename {taken}, which mean something else to its derivative")
         self._static_defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         self._inputs = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
         self._required = tuple(p.name for p in parameters if p.name in self._inputs and p.default is p.empty)
@@ -459,6 +461,7 @@ def pull_back_through(
     return [next(found) if need else None for need in needs]
 
 
+_RESERVED = {"g", "needs", "out", "extra"}
 _PLAIN = frozenset({float, int, bool, type(None)})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from .. import kernels
 from ..core import config
@@ -146,6 +147,10 @@ def batch_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: int = -1, e
     Returns:
         (y, mean, variance): ``y`` of ``x``'s shape, the batch's mean and biased variance (channels,).
     """
+    channels = (x.shape[normalize_axis_index(axis, x.ndim)],)
+    for name, values in (("gamma", gamma), ("beta", beta)):
+        if values is not None and np.shape(values) != channels:
+            raise ValueError(f"expected {name} of shape {channels}")
     y, *statistics = kernels.batch_norm(x, gamma, beta, axis=axis, epsilon=epsilon)
     return (y, *statistics), statistics
 
@@ -165,7 +170,7 @@ def _(
         static = {"axis": axis, "epsilon": epsilon}
         return pull_back_through(_batch_norm_by_steps, g, needs, (x, gamma, beta), static)
     wanted = needs + (False,) * (3 - len(needs))
-    return batch_norm_grad(g[0], x, gamma, mean=extra[0], variance=extra[1], axis=axis, epsilon=epsilon, needs=wanted)
+    return batch_norm_grad(g[0], x, gamma, mean=extra[0], variance=extra[1], axis=axis, epsilon=epsilon, wanted=wanted)
 
 
 @primitive
@@ -178,13 +183,13 @@ def batch_norm_grad(
     variance: Any,
     axis: int,
     epsilon: float,
-    needs: tuple[bool, bool, bool],
+    wanted: tuple[bool, bool, bool],
 ) -> Any:
     """Gradients (dx, dgamma, dbeta) of :func:`batch_norm` in one pass, from the statistics that it found.
 
-    Those that ``needs`` doesn't mark are None.
+    Those that ``wanted`` doesn't mark are None.
     """
-    return kernels.batch_norm_grad(delta, x, gamma, mean, variance, axis=axis, epsilon=epsilon, needs=needs)
+    return kernels.batch_norm_grad(delta, x, gamma, mean, variance, axis=axis, epsilon=epsilon, needs=wanted)
 
 
 @batch_norm_grad.composite
