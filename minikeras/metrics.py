@@ -49,13 +49,19 @@ def resolve(metric: Any, loss: Any, output_shape: Sequence[int | None]) -> Resol
     """
     if not (isinstance(metric, str) and metric in _FAMILIES):
         function = get(metric)
-        return Resolved(getattr(function, "__name__", type(function).__name__), function)
+        return Resolved(name_of(function), function)
     name, (binary, sparse, categorical) = _FAMILIES[metric]
     loss = losses.get(loss)
     loss = getattr(loss, "func", loss)  # functools.partial(binary_crossentropy, from_logits=True)
     if output_shape[-1] == 1 or loss is losses.binary_crossentropy:
         return Resolved(name, binary)
     return Resolved(name, sparse if loss is losses.sparse_categorical_crossentropy else categorical)
+
+
+def name_of(metric: Metric) -> str:
+    """The name of a metric in logs: its ``name`` if it is a layer, else that of the function or class."""
+    function = getattr(metric, "func", metric)  # functools.partial
+    return getattr(function, "name", None) or getattr(function, "__name__", type(function).__name__)
 
 
 @registry.register

@@ -29,17 +29,19 @@ HOUSE = """
     activations initializers regularizers constraints losses metrics
     optimizers.hyperparameter optimizers.base optimizers.sgd optimizers.adagrad optimizers.adam optimizers
 
-    layers.shapes layers.base layers.spatial layers.input layers.core layers.conv layers.conv_transpose layers.separable
+    layers.shapes layers.context layers.observers layers.recording layers.attached layers.base layers.spatial layers.input layers.core layers.conv layers.conv_transpose layers.separable
     layers.cropping layers.padding layers.upsampling layers.pooling layers.normalization
     layers
     backend
 
-    saving.atomic saving.npz saving.weights saving
+    saving.atomic saving.npz saving.weights saving.model saving
     utils.np_utils utils.progress utils
     datasets.digits datasets
+    callbacks.base callbacks.loggers callbacks.monitor callbacks.learning_rate callbacks.nonfinite callbacks.tensorboard
     callbacks
 
-    models.data models.objective models.compilation models.training models.summary models.network models.sequential
+    models.legacy models.data models.objective models.compilation models.feeding models.loops models.generators
+    models.training models.summary models.persistence models.network models.sequential
     models
     plot
 

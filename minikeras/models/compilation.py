@@ -94,10 +94,10 @@ class Compilable(Layer):
             {'acc': 'sparse_categorical_accuracy'}
         """
         goals = Goals(
-            loss=_each(losses.get, loss),
+            loss=each(losses.get, loss),
             loss_weights=loss_weights,
-            metrics=_each(_known_metric, metrics),
-            weighted_metrics=_each(_known_metric, weighted_metrics),
+            metrics=each(_known_metric, metrics),
+            weighted_metrics=each(_known_metric, weighted_metrics),
             sample_weight_mode=sample_weight_mode,
         )
         if not any(as_list(list(goals.loss.values()) if isinstance(goals.loss, Mapping) else goals.loss)):
@@ -117,6 +117,11 @@ class Compilable(Layer):
         return objective.names
 
     @property
+    def stateful_metric_names(self) -> list[str]:
+        """The names of the metrics that count on from batch to batch, and are reset with every epoch."""
+        return list(self._objective.stateful) if self._objective is not None else []
+
+    @property
     def metrics_resolved(self) -> dict[str, str]:
         """The name of each metric in the logs, and of the function it stands for.
 
@@ -129,6 +134,15 @@ class Compilable(Layer):
         return self._objective.resolved
 
     # ------------------------------------------------------------------ steps
+
+    def _gradients(self, batch: Samples) -> dict[str, np.ndarray]:
+        with enable_grad():
+            loss, _ = self._loss(batch, training=False)
+            found = gradients(loss, self._trained) if self._trained else []
+        return {
+            str(weight.name): np.zeros(weight.shape, weight.dtype) if gradient is None else gradient.numpy()
+            for weight, gradient in zip(self._trained, found, strict=True)
+        }
 
     def _train_step(self, batch: Samples) -> list[float]:
         with enable_grad():
@@ -148,6 +162,9 @@ class Compilable(Layer):
             outputs = as_list(self._forward(batch.inputs))
             penalties = [weight.regularizer(weight) for weight in self._penalized if weight.regularizer is not None]
             return objective(outputs, batch.targets, batch.weights, [*penalties, *(context.penalties or ())])
+
+    def _reset_metrics(self) -> None:
+        self._bound().reset_states()
 
     def _forward(self, inputs: list[np.ndarray]) -> Any:
         tensors = [Tensor(array.astype(self.dtype, copy=False)) for array in inputs]
@@ -206,14 +223,14 @@ class Compilable(Layer):
         self._trained, self._penalized = [], []
 
 
-def _each(function: Any, value: Any) -> Any:
+def each(function: Any, value: Any) -> Any:
     """``function`` of everything in nested lists and dicts; None stays None."""
     if value is None:
         return None
     if isinstance(value, Mapping) and "class_name" not in value:
-        return {key: _each(function, item) for key, item in value.items()}
+        return {key: each(function, item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_each(function, item) for item in value]
+        return [each(function, item) for item in value]
     return function(value)
 
 

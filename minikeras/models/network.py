@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from .. import saving
 from ..layers.base import Layer
 from ..layers.shapes import Shape
+from .persistence import save_model
 from .summary import print_summary
 from .training import Trainer
 
@@ -60,6 +61,21 @@ class Network(Trainer):
         """
         rows = zip(self.layers, self.layer_shapes, strict=True)
         print_summary(str(self), rows, self, line_length, positions, print_fn)
+
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True) -> None:
+        """Write the whole model to one ``.npz`` file, for `load_model`; see `models.save_model`.
+
+        Args:
+            filepath: Path that ends in ``.npz``.
+            overwrite: Whether to replace a file that is there.
+            include_optimizer: Whether to write what belongs to training.
+
+        Raises:
+            RuntimeError: If the model isn't built.
+            FileExistsError: If a file is there that must not be replaced.
+            ValueError: If the path has another suffix, or the configuration can't be written.
+        """
+        save_model(self, filepath, overwrite, include_optimizer)
 
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write all weights to one ``.npz`` file.

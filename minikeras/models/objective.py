@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import checks, losses, metrics, ops
+from ..core import config
 from ..core.tape import no_grad
 from ..core.tensor import Tensor
 from .data import Weights
@@ -100,6 +101,7 @@ class Objective:
     Attributes:
         heads: One for each output.
         names: The names of what a call returns: "loss", the losses of several outputs, the metrics.
+        stateful: The metrics that keep a state from batch to batch (layers whose ``stateful`` is true), by name.
 
     Raises:
         ValueError: If losses, metrics or weights don't go with the outputs.
@@ -124,16 +126,19 @@ class Objective:
             for head, identifiers in zip(self.heads, given, strict=True):
                 if head.loss is not None:
                     self._measure(head, identifiers, weighted)
-        self.names += [measure.name for head in trained for measure in head.measures]
+        measures = [measure for head in trained for measure in head.measures]
+        self.names += [measure.name for measure in measures]
+        self.stateful = {m.name: m.function for m in measures if getattr(m.function, "stateful", False)}
 
     @property
     def resolved(self) -> dict[str, str]:
         """The name of each metric in the logs, and of the function that computes it."""
-        return {
-            measure.name: getattr(measure.function, "__name__", type(measure.function).__name__)
-            for head in self.heads
-            for measure in head.measures
-        }
+        return {measure.name: metrics.name_of(measure.function) for head in self.heads for measure in head.measures}
+
+    def reset_states(self) -> None:
+        """Let the stateful metrics begin anew."""
+        for metric in self.stateful.values():
+            metric.reset_states()  # type: ignore[attr-defined]  # what makes it stateful
 
     def __call__(
         self, outputs: Sequence[Tensor], targets: Weights, weights: Weights, penalties: Iterable[Tensor]
@@ -141,7 +146,7 @@ class Objective:
         """The loss of a batch, and the values that go with `names`.
 
         Args:
-            outputs: Of the model.
+            outputs: Of the model; where one carries a mask, only the entries that it marks count.
             targets: As the outputs; None for an output without a loss.
             weights: Of the samples, for each output, or None.
             penalties: Scalars that are added to the loss.
@@ -156,11 +161,11 @@ class Objective:
             if head.loss is None or target is None:
                 continue
             y_true = Tensor(head.cast(target, output.dtype))
-            loss = average(head.loss(y_true, output), weight)
+            loss = average(head.loss(y_true, output), weight, output.mask)
             parts.append(loss)
             total = total + (loss if head.loss_weight == 1.0 else loss * head.loss_weight)
             if head.measures:
-                values += _values(head.measures, y_true, output.detach(), weight)
+                values += _values(head.measures, y_true, output, weight)
         for penalty in penalties:
             total = total + penalty
         return total, [total.item(), *([part.item() for part in parts] if self._several else []), *values]
@@ -176,18 +181,25 @@ class Objective:
             head.measures.append(Measure(unique, function, weighted))
 
 
-def average(scores: Any, weights: np.ndarray | None = None) -> Tensor:
+def average(scores: Any, weights: np.ndarray | None = None, mask: Tensor | None = None) -> Tensor:
     """The mean of scores; with weights Keras 2's: ``mean(scores * weights) / mean(weights != 0)``.
 
     Args:
-        scores: Tensor (N, ...).
+        scores: Tensor (N, ...), or a scalar that is a mean already.
         weights: (N,) or (N, steps); axes of the scores beyond these are averaged first. If all are zero, so is
             the result.
+        mask: (N, steps): the scores where it is false don't count, and the others are divided by its mean. Ignored
+            by scores with fewer axes.
 
     Returns:
         Scalar Tensor.
     """
     scores = scores if isinstance(scores, Tensor) else Tensor(scores)
+    if scores.dtype.kind == "b":
+        scores = ops.cast(scores, dtype=config.floatx())
+    if mask is not None and scores.ndim >= mask.ndim:
+        kept = mask.numpy().astype(scores.dtype if scores.dtype.kind == "f" else config.floatx())
+        scores = scores * _share(kept).reshape(kept.shape + (1,) * (scores.ndim - kept.ndim))
     if weights is None:
         return ops.mean(scores) if scores.ndim else scores
     beyond = tuple(range(weights.ndim, scores.ndim))
@@ -195,6 +207,11 @@ def average(scores: Any, weights: np.ndarray | None = None) -> Tensor:
         scores = ops.mean(scores, axis=beyond)
     used = max(int(np.count_nonzero(weights)), 1) / weights.size
     return ops.mean(scores * weights.astype(scores.dtype, copy=False)) / used
+
+
+def _share(kept: np.ndarray) -> np.ndarray:
+    """A mask of zeros and ones divided by its mean, unless all are zeros."""
+    return kept / (kept.mean() or 1.0)
 
 
 def per_output(value: Any, names: Sequence[str], argument: str, owner: str) -> list[Any]:
@@ -249,10 +266,11 @@ def warn_of_mismatch(loss: Function | None, activation: str | None, units: int |
 
 
 def _values(measures: Iterable[Measure], y_true: Tensor, output: Tensor, weight: np.ndarray | None) -> Iterator[float]:
+    mask, output = output.mask, output.detach()
     with no_grad():
         for measure in measures:
             scores = measure.function(y_true, output)
-            yield float(average(scores, weight if measure.weighted else None).item())
+            yield float(average(scores, weight if measure.weighted else None, mask).item())
 
 
 def _as_list(value: Any) -> list[Any]:

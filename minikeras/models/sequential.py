@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from .. import layers as layers_module
 from ..core.symbolic import SymbolicTensor
@@ -177,6 +180,45 @@ class Sequential(Network):
         """The last layer, in a list."""
         self._require_layers()
         return [self._layers[-1]]
+
+    # ------------------------------------------------------------------ classes
+
+    def predict_proba(self, x: Any, batch_size: int | None = None, verbose: int = 0) -> np.ndarray:
+        """Compute the outputs as probabilities of classes; warns if they aren't between 0 and 1.
+
+        Args:
+            x: Inputs, as for ``predict``.
+            batch_size: As for ``predict``.
+            verbose: As for ``predict``.
+
+        Returns:
+            Array (samples, classes), or (samples, 1) for the probability of the second of two classes.
+        """
+        outputs = self.predict(x, batch_size, verbose)
+        if outputs.min() < 0.0 or outputs.max() > 1.0:
+            warnings.warn(
+                f"{self}: predict_proba: the outputs are no probabilities, as the last layer's activation is neither "
+                "softmax nor sigmoid",
+                stacklevel=2,
+            )
+        return outputs
+
+    def predict_classes(self, x: Any, batch_size: int | None = None, verbose: int = 0) -> np.ndarray:
+        """Compute the class of each sample.
+
+        Args:
+            x: Inputs, as for ``predict``.
+            batch_size: As for ``predict``.
+            verbose: As for ``predict``.
+
+        Returns:
+            Class numbers: the largest output's along the last axis, or of a last axis of length 1 (kept) whether it is
+            above 0.5.
+        """
+        outputs = self.predict(x, batch_size, verbose)
+        if outputs.shape[-1] > 1:
+            return outputs.argmax(axis=-1)
+        return (outputs > 0.5).astype(np.int32)
 
     # ------------------------------------------------------------------ computation and configuration
 

@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 import numbers
 import warnings
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..callbacks import Averages, BaseLogger, Callback, CallbackList, History, ProgbarLogger
-from ..core import random
-from ..core.tape import no_grad
-from ..layers.base import call_context
-from ..layers.shapes import as_list, as_size
-from ..utils.progress import Bar
-from .compilation import Compilable
-from .data import Samples, batches, epoch_order, labels_are_sorted
+from ..callbacks import Callback, History
+from ..layers.shapes import as_size
+from .data import Samples, labels_are_sorted
+from .feeding import ArrayFeed, is_generator
+from .generators import GeneratorTrainer
+from .legacy import renamed
+from .loops import single
+
+_QUEUE = {"workers": 1, "max_queue_size": 10, "use_multiprocessing": False}
 
 
-class Trainer(Compilable):
-    """A layer that can be trained by itself.
+class Trainer(GeneratorTrainer):
+    """A layer that can be trained by itself."""
 
-    Attributes:
-        history: The History of the last ``fit``; None before.
-        stop_training: Set by callbacks to end ``fit`` after the current batch.
-    """
-
-    def __init__(self, **keywords: Any) -> None:
-        super().__init__(**keywords)
-        self.history: History | None = None
-        self.stop_training = False
-
-    # ------------------------------------------------------------------ fit, evaluate, predict
-
+    @renamed(nb_epoch="epochs")
     def fit(
         self,
         x: Any = None,
@@ -51,11 +39,13 @@ class Trainer(Compilable):
         sample_weight: Any = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
     ) -> History:
         """Train on arrays.
 
         Args:
-            x: Inputs: array (samples, ...) or nested lists; for several inputs a list or a dict by name.
+            x: Inputs: array (samples, ...) or nested lists; for several inputs a list or a dict by name. A generator
+                or a Sequence of batches goes to `fit_generator`.
             y: Targets, likewise for the outputs.
             batch_size: Samples in one step; 32 if None. The last step of an epoch takes what is left.
             epochs: The number of the last epoch; as many epochs are trained if ``initial_epoch`` is 0.
@@ -63,12 +53,14 @@ class Trainer(Compilable):
             callbacks: List of callbacks.
             validation_split: Share of the samples that is held out and evaluated after each epoch: the last ones,
                 taken before shuffling.
-            validation_data: ``(x, y)`` or ``(x, y, sample_weight)`` to evaluate instead.
+            validation_data: ``(x, y)`` or ``(x, y, sample_weight)``, a generator or a Sequence to evaluate instead.
             shuffle: Whether each epoch takes the samples in a new order; "batch" shuffles batches as a whole.
-            class_weight: Dict from class number to its weight in the loss.
-            sample_weight: Array (samples,), or (samples, steps) with ``sample_weight_mode="temporal"``.
+            class_weight: Dict from class number to its weight in the loss; for several outputs a dict of them by name.
+            sample_weight: Array (samples,), or (samples, steps) with ``sample_weight_mode="temporal"``; for several
+                outputs a list or a dict by name.
             initial_epoch: The number of the first epoch, to go on with an earlier training.
             steps_per_epoch: End each epoch after so many steps.
+            validation_steps: End each validation after so many steps.
 
         Returns:
             The History: ``.history["loss"]``, ``["acc"]``, ``["val_loss"]``, ... with a value for each epoch.
@@ -85,39 +77,54 @@ class Trainer(Compilable):
             >>> len(history.history["loss"])
             3
         """
+        if is_generator(x):
+            self._refuse_beside_generator(
+                y=y, batch_size=batch_size, sample_weight=sample_weight, validation_split=validation_split
+            )
+            return self.fit_generator(
+                x,
+                steps_per_epoch,
+                epochs,
+                verbose,
+                callbacks,
+                validation_data,
+                validation_steps,
+                class_weight,
+                shuffle=bool(shuffle),
+                initial_epoch=initial_epoch,
+            )
         batch_size = self._batch_size(batch_size)
-        epochs, initial_epoch = as_size(epochs, self, "epochs"), as_size(initial_epoch, self, "initial_epoch", 0)
+        epochs, initial_epoch = self._epochs(epochs, initial_epoch)
         self._check_verbose(verbose)
         if shuffle not in (True, False, "batch"):
             raise ValueError(f"{self}: shuffle must be True, False or 'batch'. Received: {shuffle!r}")
         samples = self._samples(x, y, sample_weight, class_weight)
-        validation = None
-        if validation_data is not None:
-            validation = self._validation_samples(validation_data)
-        elif validation_split:
-            samples, validation = self._split(samples, validation_split)
-        steps = -(-len(samples) // batch_size)
-        if steps_per_epoch is not None:
-            steps = as_size(steps_per_epoch, self, "steps_per_epoch")
-            if (steps - 1) * batch_size >= len(samples):
-                raise ValueError(
-                    f"{self}: {len(samples)} samples make {-(-len(samples) // batch_size)} steps with batches of "
-                    f"{batch_size}. Received: steps_per_epoch={steps_per_epoch}"
-                )
+        if validation_data is None and validation_split:
+            samples, held_out = self._split(samples, validation_split)
+            validation: Any = ArrayFeed(held_out, batch_size, steps=self._steps(validation_steps, "validation_steps"))
+        else:
+            validation = self._validation_feed(validation_data, validation_steps, batch_size, _QUEUE)
+        steps = self._steps(steps_per_epoch, "steps_per_epoch", len(samples), batch_size)
+        rng = self.stream if shuffle else None
+        feed = ArrayFeed(samples, batch_size, shuffle, steps, rng)
         self._warn_of_stale_compile()
         params = {
             "batch_size": batch_size,
             "epochs": epochs,
-            "steps": steps,
+            "steps": feed.steps,
             "samples": len(samples),
             "verbose": int(verbose),
-            "do_validation": validation is not None,
-            "metrics": self.metrics_names + [f"val_{name}" for name in self.metrics_names if validation is not None],
         }
-        return self._fit(samples, validation, params, callbacks or (), shuffle, initial_epoch)
+        return self._fit(feed, validation, params, callbacks or (), initial_epoch)
 
     def evaluate(
-        self, x: Any = None, y: Any = None, batch_size: int | None = None, verbose: int = 1, sample_weight: Any = None
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int = 1,
+        sample_weight: Any = None,
+        steps: int | None = None,
     ) -> Any:
         """Compute the loss and the metrics without training.
 
@@ -127,27 +134,34 @@ class Trainer(Compilable):
             batch_size: Samples computed at a time; 32 if None.
             verbose: 0 is silent, 1 shows a bar while it runs.
             sample_weight: As in ``fit``.
+            steps: End after so many batches.
 
         Returns:
             The loss, or a list of the loss and the metrics in the order of `metrics_names`: means over the batches,
-            weighted by their number of samples. The loss includes the penalties of regularizers.
+            weighted by their number of samples; of stateful metrics their last value. The loss includes the penalties
+            of regularizers.
 
         Raises:
             RuntimeError: If the model isn't compiled.
             ValueError: If an argument or an array doesn't fit.
         """
+        if is_generator(x):
+            self._refuse_beside_generator(y=y, batch_size=batch_size, sample_weight=sample_weight)
+            return self.evaluate_generator(x, steps, verbose=verbose)
         batch_size = self._batch_size(batch_size)
         self._check_verbose(verbose)
-        values = self._evaluate(self._samples(x, y, sample_weight), batch_size, int(verbose))
-        return _single(values)
+        samples = self._samples(x, y, sample_weight)
+        feed = ArrayFeed(samples, batch_size, steps=self._steps(steps, "steps", len(samples), batch_size))
+        return single(self._evaluate(feed, int(verbose)))
 
-    def predict(self, x: Any, batch_size: int | None = None, verbose: int = 0) -> Any:
+    def predict(self, x: Any, batch_size: int | None = None, verbose: int = 0, steps: int | None = None) -> Any:
         """Compute the outputs.
 
         Args:
             x: Inputs, as in ``fit``.
             batch_size: Samples computed at a time; 32 if None.
             verbose: 0 is silent, 1 shows a bar while it runs.
+            steps: End after so many batches.
 
         Returns:
             Array (samples, ...), or a list of them for several outputs.
@@ -155,9 +169,16 @@ class Trainer(Compilable):
         Raises:
             ValueError: If an argument or an array doesn't fit.
         """
+        if is_generator(x):
+            self._refuse_beside_generator(batch_size=batch_size)
+            return self.predict_generator(x, steps, verbose=verbose)
         batch_size = self._batch_size(batch_size)
         self._check_verbose(verbose)
-        return self._predict(self._inputs(x), batch_size, int(verbose))
+        inputs = self._inputs(x)
+        wanted = self._steps(steps, "steps", len(inputs[0]), batch_size)
+        if wanted is not None:
+            inputs = [array[: wanted * batch_size] for array in inputs]
+        return self._predict(inputs, batch_size, int(verbose))
 
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Any:
         """Take one step of training on these samples.
@@ -175,90 +196,33 @@ class Trainer(Compilable):
             RuntimeError: If the model isn't compiled.
             ValueError: If an array doesn't fit.
         """
-        return _single(self._train_step(self._samples(x, y, sample_weight, class_weight)))
+        return single(self._train_step(self._samples(x, y, sample_weight, class_weight)))
 
     def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
         """Compute the loss and the metrics of these samples in one step; arguments and result as in ``evaluate``."""
-        return _single(self._test_step(self._samples(x, y, sample_weight)))
+        return single(self._test_step(self._samples(x, y, sample_weight)))
 
     def predict_on_batch(self, x: Any) -> Any:
         """Compute the outputs of these samples in one step; arguments and result as in ``predict``."""
         inputs = self._inputs(x)
         return self._predict(inputs, len(inputs[0]), 0)
 
-    # ------------------------------------------------------------------ loops
+    def gradients_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, np.ndarray]:
+        """Compute the gradients of the loss for these samples, without training.
 
-    def _fit(
-        self,
-        samples: Samples,
-        validation: Samples | None,
-        params: dict[str, Any],
-        callbacks: Iterable[Callback],
-        shuffle: bool | str,
-        initial_epoch: int,
-    ) -> History:
-        rng = random.stream()
-        self.history = history = History()
-        bar = ProgbarLogger()
-        shown = [bar] if params["verbose"] else []
-        everyone = CallbackList([BaseLogger(), *shown, *callbacks, history])
-        everyone.set_model(self)
-        everyone.set_params(params)
-        for callback in everyone.callbacks:
-            callback.validation_data = None if validation is None else [*validation.inputs, *validation.targets]
-        self.stop_training = False
-        with ExitStack() as stack:
-            stack.callback(bar.close)
-            everyone.on_train_begin({})
-            for epoch in range(initial_epoch, params["epochs"]):
-                everyone.on_epoch_begin(epoch, {})
-                order = epoch_order(len(samples), params["batch_size"], shuffle, rng)
-                complete = self._fit_epoch(samples, itertools.islice(order, params["steps"]), everyone)
-                logs = {}
-                if complete and validation is not None:
-                    values = self._evaluate(validation, params["batch_size"], verbose=0)
-                    logs = {f"val_{name}": value for name, value in zip(self.metrics_names, values, strict=True)}
-                everyone.on_epoch_end(epoch, logs)
-                if self.stop_training:
-                    break
-            everyone.on_train_end({})
-        return history
+        Args:
+            x: Inputs, as in ``fit``.
+            y: Targets.
+            sample_weight: As in ``fit``.
 
-    def _fit_epoch(self, samples: Samples, order: Iterable[Any], callbacks: CallbackList) -> bool:
-        """Train on each batch in turn; return whether no callback stopped it."""
-        names = self.metrics_names
-        for number, rows in enumerate(order):
-            batch = samples.take(rows)
-            logs: dict[str, Any] = {"batch": number, "size": len(batch)}
-            callbacks.on_batch_begin(number, logs)
-            logs.update(zip(names, self._train_step(batch), strict=True))
-            callbacks.on_batch_end(number, logs)
-            if self.stop_training:
-                return False
-        return True
+        Returns:
+            Dict from the name of each weight that training updates to an array of its shape.
 
-    def _evaluate(self, samples: Samples, batch_size: int, verbose: int) -> list[float]:
-        averages = Averages()
-        names = self.metrics_names
-        with Bar(-(-len(samples) // batch_size), "evaluate", verbose) as bar:
-            for rows in batches(len(samples), batch_size):
-                batch = samples.take(rows)
-                averages.add(dict(zip(names, self._test_step(batch), strict=True)), len(batch))
-                bar.update(1)
-        return list(averages.means().values())
-
-    def _predict(self, inputs: list[np.ndarray], batch_size: int, verbose: int) -> Any:
-        count = len(inputs[0])
-        results: list[np.ndarray] = []
-        with Bar(-(-count // batch_size), "predict", verbose) as bar, no_grad(), call_context(training=False):
-            for rows in batches(count, batch_size):
-                outputs = [output.numpy() for output in as_list(self._forward([array[rows] for array in inputs]))]
-                if not results:
-                    results = [np.empty((count, *output.shape[1:]), output.dtype) for output in outputs]
-                for result, output in zip(results, outputs, strict=True):
-                    result[rows] = output
-                bar.update(1)
-        return _single(results)
+        Raises:
+            RuntimeError: If the model isn't compiled.
+            ValueError: If an array doesn't fit.
+        """
+        return self._gradients(self._samples(x, y, sample_weight))
 
     # ------------------------------------------------------------------ checks and preparation
 
@@ -268,16 +232,8 @@ class Trainer(Compilable):
             warnings.warn(
                 f"{self}: trainable was changed after compile: {len(then)} weights are trained, {len(now)} are "
                 "trainable now. compile again to train these",
-                stacklevel=3,
+                stacklevel=4,
             )
-
-    def _validation_samples(self, data: Any) -> Samples:
-        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
-            raise ValueError(
-                f"{self}: validation_data must be (x, y) or (x, y, sample_weight). Received: {type(data).__name__}"
-                + (f" of {len(data)}" if isinstance(data, (tuple, list)) else "")
-            )
-        return self._samples(*data)
 
     def _split(self, samples: Samples, fraction: float) -> tuple[Samples, Samples]:
         if isinstance(fraction, bool) or not isinstance(fraction, numbers.Real) or not 0 < fraction < 1:
@@ -294,19 +250,32 @@ class Trainer(Compilable):
                 warnings.warn(
                     f"{self}: the labels are sorted, and validation_split={fraction} takes the last samples, before "
                     "shuffling: training and validation see different classes. Shuffle the data first",
-                    stacklevel=3,
+                    stacklevel=4,
                 )
         return training, validation
 
     def _batch_size(self, batch_size: Any) -> int:
         return 32 if batch_size is None else as_size(batch_size, self, "batch_size")
 
-    def _check_verbose(self, verbose: Any) -> None:
-        if verbose not in (0, 1, 2):
+    def _steps(self, steps: Any, argument: str, samples: int | None = None, batch_size: int = 1) -> int | None:
+        """A number of steps, if it is one and so many samples suffice for it; None stays None."""
+        if steps is None:
+            return None
+        steps = as_size(steps, self, argument)
+        if samples is not None and (steps - 1) * batch_size >= samples:
             raise ValueError(
-                f"{self}: verbose must be 0 (silent), 1 (bar) or 2 (a line per epoch). Received: {verbose!r}"
+                f"{self}: {samples} samples make {-(-samples // batch_size)} steps with batches of {batch_size}. "
+                f"Received: {argument}={steps}"
+            )
+        return steps
+
+    def _refuse_beside_generator(self, **arguments: Any) -> None:
+        given = [name for name, value in arguments.items() if value is not None and not _is_zero(value)]
+        if given:
+            raise ValueError(
+                f"{self}: a generator gives whole batches, with targets and weights: {', '.join(given)} can't be given"
             )
 
 
-def _single(values: list[Any]) -> Any:
-    return values[0] if len(values) == 1 else values
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, numbers.Number) and value == 0

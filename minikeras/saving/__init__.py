@@ -1,8 +1,18 @@
-"""Files of weights: arrays only, never code."""
+"""Files of models and weights: arrays and JSON only, never code."""
 
 from __future__ import annotations
 
+from .model import ModelFile, open_model, save_model
 from .npz import ModelFileError
-from .weights import describe_weights, load_weights, save_weights
+from .weights import check_path, describe_weights, load_weights, save_weights
 
-__all__ = ["ModelFileError", "describe_weights", "load_weights", "save_weights"]
+__all__ = [
+    "ModelFile",
+    "ModelFileError",
+    "check_path",
+    "describe_weights",
+    "load_weights",
+    "open_model",
+    "save_model",
+    "save_weights",
+]

@@ -62,6 +62,7 @@ class NpzReader:
         path: The file.
 
     Attributes:
+        path: The file.
         shapes: Dict from name to the shape that the archive declares, in the order of the file.
 
     Raises:
@@ -70,13 +71,13 @@ class NpzReader:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = os.fspath(path)
+        self.path = os.fspath(path)
         self._members: dict[str, zipfile.ZipInfo] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
 
     def __enter__(self) -> NpzReader:
         with ExitStack() as stack:
-            file = stack.enter_context(open(self._path, "rb"))
+            file = stack.enter_context(open(self.path, "rb"))
             with self._errors():
                 self._archive = stack.enter_context(zipfile.ZipFile(file))
                 self._read_directory()
@@ -122,7 +123,7 @@ class NpzReader:
         try:
             yield
         except _DAMAGED as error:
-            raise ModelFileError(f"{self._path} is damaged or not an .npz file: {error}") from error
+            raise ModelFileError(f"{self.path} is damaged or not an .npz file: {error}") from error
 
 
 def _read_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -13,6 +13,9 @@ import numpy as np
 from ..layers.base import Layer
 from .npz import ModelFileError, NpzReader, write_npz
 
+# A file of a whole model has a member of this name, and its weights under this prefix.
+MODEL_KEY = "model"
+MODEL_PREFIX = "weights/"
 _ROWS_SHOWN = 20
 
 
@@ -42,6 +45,24 @@ def describe_weights(layers: Iterable[Layer]) -> list[LayerWeights]:
     ]
 
 
+def check_path(path: str | os.PathLike[str], use: str, overwrite: bool = True) -> None:
+    """Refuse a path that can't be saved to.
+
+    Args:
+        path: The file.
+        use: Who saves, for the message.
+        overwrite: Whether a file may be there.
+
+    Raises:
+        ValueError: If the path doesn't end in ``.npz``.
+        FileExistsError: If a file is there that must not be replaced.
+    """
+    if not os.fspath(path).endswith(".npz"):
+        raise ValueError(f"{use} writes .npz files: the path must end in '.npz'. Received: {os.fspath(path)!r}")
+    if not overwrite and os.path.exists(path):
+        raise FileExistsError(f"{os.fspath(path)!r} is there already, and overwrite is False")
+
+
 def save_weights(path: str | os.PathLike[str], layers: Sequence[LayerWeights], overwrite: bool = True) -> None:
     """Write weights under the names "layer/weight".
 
@@ -54,18 +75,17 @@ def save_weights(path: str | os.PathLike[str], layers: Sequence[LayerWeights], o
         ValueError: If the path has another suffix.
         FileExistsError: If a file is there that must not be replaced.
     """
-    if not os.fspath(path).endswith(".npz"):
-        raise ValueError(f"save_weights writes .npz files: the path must end in '.npz'. Received: {os.fspath(path)!r}")
-    if not overwrite and os.path.exists(path):
-        raise FileExistsError(f"{os.fspath(path)!r} is there already, and overwrite is False")
-    write_npz(
-        path,
-        {
-            f"{layer.layer}/{name}": array
-            for layer in layers
-            for name, array in zip(layer.names, layer.arrays, strict=True)
-        },
-    )
+    check_path(path, "save_weights", overwrite)
+    write_npz(path, by_name(layers))
+
+
+def by_name(layers: Iterable[LayerWeights], prefix: str = "") -> dict[str, np.ndarray]:
+    """The arrays under the names "layer/weight", with a prefix."""
+    return {
+        f"{prefix}{layer.layer}/{name}": array
+        for layer in layers
+        for name, array in zip(layer.names, layer.arrays, strict=True)
+    }
 
 
 def load_weights(path: str | os.PathLike[str], layers: Sequence[LayerWeights]) -> list[np.ndarray]:
@@ -75,7 +95,7 @@ def load_weights(path: str | os.PathLike[str], layers: Sequence[LayerWeights]) -
     shapes must agree.
 
     Args:
-        path: The file.
+        path: The file; also one of a whole model.
         layers: What `describe_weights` gives for the model they are for.
 
     Returns:
@@ -86,18 +106,24 @@ def load_weights(path: str | os.PathLike[str], layers: Sequence[LayerWeights]) -
         ModelFileError: If the file is damaged, or holds other weights: a table says which.
     """
     with NpzReader(path) as reader:
-        found: dict[str, dict[str, tuple[int, ...]]] = {}
-        for key, shape in reader.shapes.items():
-            layer, _, name = key.rpartition("/")
+        return read_weights(reader, layers, MODEL_PREFIX if MODEL_KEY in reader.shapes else "")
+
+
+def read_weights(reader: NpzReader, layers: Sequence[LayerWeights], prefix: str = "") -> list[np.ndarray]:
+    """What `load_weights` returns, from the members of an open archive whose names begin with a prefix."""
+    found: dict[str, dict[str, tuple[int, ...]]] = {}
+    for key, shape in reader.shapes.items():
+        if key.startswith(prefix):
+            layer, _, name = key.removeprefix(prefix).rpartition("/")
             found.setdefault(layer, {})[name] = shape
-        differences = _differences(layers, found)
-        if differences:
-            raise ModelFileError(f"{os.fspath(path)} holds weights of another architecture.\n{_table(differences)}")
-        return [
-            reader.read(f"{layer}/{name}")
-            for (layer, _), own in zip(found.items(), layers, strict=True)
-            for name in own.names
-        ]
+    differences = _differences(layers, found)
+    if differences:
+        raise ModelFileError(f"{reader.path} holds weights of another architecture.\n{_table(differences)}")
+    return [
+        reader.read(f"{prefix}{layer}/{name}")
+        for (layer, _), own in zip(found.items(), layers, strict=True)
+        for name in own.names
+    ]
 
 
 def _names(layer: Layer) -> list[str]:

@@ -118,7 +118,7 @@ CASES = {
     "objects": (ValueError, lambda: model().predict(np.array([{}, {}])), "must be real numbers. Received: ndarray of"),
     "complex numbers": (ValueError, lambda: model().predict(X * 1j), "must be real numbers"),
     "ragged lists": (ValueError, lambda: model().predict([[1.0], [1.0, 2.0]]), "numbers in a regular shape"),
-    "a generator": (ValueError, lambda: model().fit(row for row in X), "Received: generator of dtype object"),
+    "a generator": (ValueError, lambda: model().fit(row for row in X), "say how many batches to take by steps_per_epoch"),
     "a list of samples": (
         ValueError,
         lambda: model().predict([X[0], X[1], X[2]]),
@@ -267,7 +267,7 @@ CASES = {
     "validation data alone": (
         ValueError,
         lambda: model().fit(X, LABELS, validation_data=X),
-        "validation_data must be (x, y) or (x, y, sample_weight). Received: ndarray",
+        "validation_data must be (x, y) or (x, y, sample_weight), a generator or a Sequence. Received: ndarray",
     ),
     "validation data of four": (
         ValueError,

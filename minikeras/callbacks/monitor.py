@@ -1,0 +1,204 @@
+"""Callbacks that watch one value of the logs: EarlyStopping, ModelCheckpoint."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from typing import Any
+
+import numpy as np
+
+from .. import checks, saving
+from ..layers.shapes import as_size
+from .base import Callback, Logs
+
+
+class Monitor:
+    """One value of the logs, and which way it gets better.
+
+    Args:
+        owner: Name of the callback, for messages.
+        name: Of the value: "val_loss", "acc", ...
+        mode: "min" if smaller is better, "max" if larger is; "auto" for "max" where the name has "acc" in it or begins
+            with "fmeasure", else "min".
+        min_delta: A change of at most this much is none.
+
+    Attributes:
+        worst: What every value improves on.
+
+    Raises:
+        ValueError: For another mode.
+    """
+
+    def __init__(self, owner: str, name: str, mode: str = "auto", min_delta: float = 0.0) -> None:
+        self._owner = owner
+        self._name = name
+        mode = checks.choice(owner, "mode", mode, ("auto", "min", "max"))
+        self._rises = mode == "max" or (mode == "auto" and ("acc" in name or name.startswith("fmeasure")))
+        self._min_delta = checks.number(owner, "min_delta", min_delta)
+        self.worst = -math.inf if self._rises else math.inf
+
+    def improves(self, value: float, best: float) -> bool:
+        """Whether the value is better than the best so far; NaN never is."""
+        if self._rises:
+            return value - self._min_delta > best
+        return value + self._min_delta < best
+
+    def read(self, logs: Logs | None) -> float | None:
+        """The value in the logs; None, with a warning, if it isn't there."""
+        value = (logs or {}).get(self._name)
+        if value is None:
+            warnings.warn(
+                f"{self._owner}: {self._name!r} is not among the values of this epoch, {sorted(logs or {})}: "
+                "nothing is done",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        return value
+
+
+class EarlyStopping(Callback):
+    """Stop the training when a value has stopped getting better.
+
+    Args:
+        monitor: Name of the value in the logs.
+        min_delta: A change of at most this much is no improvement.
+        patience: So many epochs may pass without improvement; the one after them is the last. 0 and 1 both stop at the
+            first.
+        verbose: 1 tells when it stops, and when it restores weights.
+        mode: "min", "max", or "auto" to decide by the name: "max" for accuracies.
+        baseline: Value that must be improved on, besides the best so far.
+        restore_best_weights: Whether the model has the weights of its best epoch in the end, also where training ran
+            through all its epochs.
+
+    Attributes:
+        best: The best value so far.
+        stopped_epoch: Number of the epoch that was the last, 0 if training wasn't stopped.
+
+    Raises:
+        ValueError, TypeError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0,
+        patience: int = 0,
+        verbose: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+    ) -> None:
+        self.monitor = monitor
+        self.patience = as_size(patience, "EarlyStopping", "patience", 0)
+        self.verbose = verbose
+        self.min_delta = min_delta
+        self.baseline = None if baseline is None else checks.number("EarlyStopping", "baseline", baseline)
+        self.restore_best_weights = restore_best_weights
+        self._watch = Monitor("EarlyStopping", monitor, mode, min_delta)
+        self.on_train_begin()
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.wait = 0
+        self.stopped_epoch = 0
+        self.best = self._watch.worst if self.baseline is None else self.baseline
+        self.best_weights: list[np.ndarray] | None = None
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        value = self._watch.read(logs)
+        if value is None:
+            return
+        if self._watch.improves(value, self.best):
+            self.best = value
+            self.wait = 0
+            if self.restore_best_weights:
+                self.best_weights = self.model.get_weights()
+            return
+        self.wait += 1
+        if self.wait >= self.patience:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+            if self.verbose:
+                print(f"Epoch {epoch + 1:05d}: early stopping")
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self.best_weights is not None:
+            if self.verbose:
+                print("Restoring model weights from the end of the best epoch")
+            self.model.set_weights(self.best_weights)
+            self.best_weights = None
+
+
+class ModelCheckpoint(Callback):
+    """Save the model, or its weights, after epochs.
+
+    Files are written beside their place and moved there when complete: whatever happens, a path holds a whole model.
+
+    Args:
+        filepath: Path that ends in ``.npz``; may name values of the logs in the form of ``str.format``, and ``epoch``
+            (from 1 on): ``"weights.{epoch:02d}-{val_loss:.2f}.npz"``.
+        monitor: Name of the value that ``save_best_only`` goes by.
+        verbose: 1 tells what is saved.
+        save_best_only: Save only when the value is better than ever before.
+        save_weights_only: ``model.save_weights`` instead of ``model.save``.
+        mode: "min", "max", or "auto" to decide by the name: "max" for accuracies.
+        period: Number of epochs between two saves.
+
+    Raises:
+        ValueError, TypeError: If an argument is out of its range; in training, if the path names an unknown value.
+    """
+
+    def __init__(
+        self,
+        filepath: str | os.PathLike[str],
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        period: int = 1,
+    ) -> None:
+        saving.check_path(filepath, "ModelCheckpoint")
+        self.filepath = os.fspath(filepath)
+        self.monitor = monitor
+        self.verbose = verbose
+        self.save_best_only = save_best_only
+        self.save_weights_only = save_weights_only
+        self.period = as_size(period, "ModelCheckpoint", "period")
+        self.epochs_since_last_save = 0
+        self._watch = Monitor("ModelCheckpoint", monitor, mode)
+        self.best = self._watch.worst
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self.epochs_since_last_save += 1
+        if self.epochs_since_last_save < self.period:
+            return
+        self.epochs_since_last_save = 0
+        news = ""
+        if self.save_best_only:
+            value = self._watch.read(logs)
+            if value is None:
+                return
+            if not self._watch.improves(value, self.best):
+                self._tell(epoch, f"{self.monitor} did not improve from {self.best:.5f}")
+                return
+            news = f"{self.monitor} improved from {self.best:.5f} to {value:.5f}, "
+            self.best = value
+        path = self._path(epoch, logs or {})
+        self._tell(epoch, f"{news}saving model to {path}")
+        save = self.model.save_weights if self.save_weights_only else self.model.save
+        save(path, overwrite=True)
+
+    def _path(self, epoch: int, logs: dict[str, Any]) -> str:
+        try:
+            return self.filepath.format(epoch=epoch + 1, **logs)
+        except (LookupError, ValueError, TypeError) as error:
+            raise ValueError(
+                f"ModelCheckpoint: filepath may name epoch and the values of this epoch, {sorted(logs)}. "
+                f"Received: {self.filepath!r}"
+            ) from error
+
+    def _tell(self, epoch: int, what: str) -> None:
+        if self.verbose:
+            print(f"Epoch {epoch + 1:05d}: {what}")

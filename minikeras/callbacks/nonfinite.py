@@ -1,0 +1,60 @@
+"""TerminateOnNaN: the end of a training whose loss is no number any more."""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from ..layers.base import Layer
+from ..layers.observers import observing
+from ..layers.shapes import as_list
+from .base import Callback, Logs
+
+
+class TerminateOnNaN(Callback):
+    """Stop the training as soon as the loss of a batch is NaN or infinite, and print where that began.
+
+    Each layer's output is looked at while it is computed, which costs one pass over it.
+
+    Attributes:
+        layer: The first layer whose output wasn't finite in the last batch; None if all were.
+    """
+
+    def __init__(self) -> None:
+        self.layer: Layer | None = None
+        self._observing = ExitStack()
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._observing.enter_context(observing(self._look))
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self.layer = None
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        loss = (logs or {}).get("loss")
+        if loss is None or math.isfinite(loss):
+            return
+        where = "every layer's output was finite: it comes from the loss function or a penalty"
+        if self.layer is not None:
+            where = f"{self.layer} was the first layer whose output wasn't finite"
+            if not all(np.isfinite(weight).all() for weight in self.layer.get_weights()):
+                where += ", nor are its weights"
+        print(f"Batch {batch}: Invalid loss ({loss}), terminating training; {where}")
+        self.model.stop_training = True
+
+    def close(self) -> None:
+        """Look at no layer any more."""
+        self._observing.close()
+
+    def _look(self, layer: Layer, outputs: Any) -> None:
+        if self.layer is None and not all(_is_finite(output.numpy()) for output in as_list(outputs)):
+            self.layer = layer
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    """Whether all elements are; a sum says so without an array of answers, unless it overflows."""
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(array.sum())) or bool(np.isfinite(array).all())

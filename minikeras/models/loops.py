@@ -1,0 +1,151 @@
+"""Loops: the epochs of training and the batches of evaluation and prediction, wherever the batches come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from ..callbacks import Averages, BaseLogger, Callback, CallbackList, History, ProgbarLogger
+from ..core import random
+from ..core.tape import no_grad
+from ..layers.base import call_context
+from ..layers.shapes import as_list
+from ..utils.progress import Bar
+from .compilation import Compilable
+from .data import batches
+from .feeding import ArrayFeed, Feed
+
+
+class Loops(Compilable):
+    """A layer that goes through feeds of batches.
+
+    Attributes:
+        history: The History of the last training; None before.
+        stop_training: Set by callbacks to end training after the current batch.
+    """
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self.history: History | None = None
+        self.stop_training = False
+        self._stream: np.random.Generator | None = None
+
+    @property
+    def stream(self) -> np.random.Generator:
+        """The model's own stream of random numbers, which shuffles samples; it begins when first used."""
+        if self._stream is None:
+            self._stream = random.stream()
+        return self._stream
+
+    def reset_states(self) -> None:
+        """Reset every layer that keeps a state from batch to batch (``layer.stateful`` is true)."""
+        for layer in self._sublayers():
+            if getattr(layer, "stateful", False):
+                layer.reset_states()  # type: ignore[attr-defined]
+
+    def _fit(
+        self,
+        feed: Feed,
+        validation: Feed | None,
+        params: dict[str, Any],
+        callbacks: Iterable[Callback],
+        initial_epoch: int,
+    ) -> History:
+        names, stateful = self.metrics_names, self.stateful_metric_names
+        params["do_validation"] = validation is not None
+        params["metrics"] = names + [f"val_{name}" for name in names if validation is not None]
+        self.history = history = History()
+        shown = [ProgbarLogger("steps", stateful)] if params["verbose"] else []
+        everyone = CallbackList([BaseLogger(stateful), *shown, *callbacks, history])
+        everyone.set_model(self)
+        everyone.set_params(params)
+        for callback in everyone.callbacks:
+            callback.validation_data = _validation_arrays(validation)
+        self.stop_training = False
+        with ExitStack() as stack:
+            for callback in everyone.callbacks:
+                stack.callback(callback.close)
+            stack.enter_context(feed)
+            if validation is not None:
+                stack.enter_context(validation)
+            everyone.on_train_begin({})
+            for epoch in range(initial_epoch, params["epochs"]):
+                everyone.on_epoch_begin(epoch, {})
+                last_size = self._fit_epoch(feed, everyone)
+                logs = {}
+                if last_size and validation is not None:
+                    values = self._evaluate(validation, verbose=0, batch_size=last_size)
+                    logs = {f"val_{name}": value for name, value in zip(names, values, strict=True)}
+                everyone.on_epoch_end(epoch, logs)
+                if self.stop_training:
+                    break
+            everyone.on_train_end({})
+        return history
+
+    def _fit_epoch(self, feed: Feed, callbacks: CallbackList) -> int:
+        """Train on each batch in turn; return the size of the last one, 0 if a callback stopped it."""
+        names = self.metrics_names
+        size = 0
+        self._reset_metrics()
+        for number, batch in enumerate(feed.batches()):
+            size = len(batch)
+            logs: dict[str, Any] = {"batch": number, "size": size}
+            callbacks.on_batch_begin(number, logs)
+            logs.update(zip(names, self._train_step(batch), strict=True))
+            callbacks.on_batch_end(number, logs)
+            if self.stop_training:
+                return 0
+        return size
+
+    def _evaluate(self, feed: Feed, verbose: int, batch_size: int = 32) -> list[float]:
+        averages = Averages(self.stateful_metric_names)
+        names = self.metrics_names
+        self._reset_metrics()
+        with Bar(feed.steps, "evaluate", verbose) as bar:
+            for batch in feed.batches(batch_size):
+                averages.add(dict(zip(names, self._test_step(batch), strict=True)), len(batch))
+                bar.update(1)
+        return list(averages.means().values())
+
+    def _predict(self, inputs: list[np.ndarray], batch_size: int, verbose: int) -> Any:
+        count = len(inputs[0])
+        results: list[np.ndarray] = []
+        with Bar(-(-count // batch_size), "predict", verbose) as bar:
+            for rows in batches(count, batch_size):
+                outputs = self._outputs([array[rows] for array in inputs])
+                if not results:
+                    results = [np.empty((count, *output.shape[1:]), output.dtype) for output in outputs]
+                for result, output in zip(results, outputs, strict=True):
+                    result[rows] = output
+                bar.update(1)
+        return single(results)
+
+    def _predict_feed(self, feed: Feed, verbose: int) -> Any:
+        parts: list[list[np.ndarray]] = []
+        with Bar(feed.steps, "predict", verbose) as bar:
+            for inputs in feed.batches():
+                parts.append(self._outputs(inputs))  # type: ignore[arg-type]  # the feed was made to give inputs
+                bar.update(1)
+        return single([np.concatenate(arrays) for arrays in zip(*parts, strict=True)])
+
+    def _outputs(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
+        with no_grad(), call_context(training=False):
+            return [output.numpy() for output in as_list(self._forward(inputs))]
+
+
+def single(values: list[Any]) -> Any:
+    """The value, if it is the only one, else the list."""
+    return values[0] if len(values) == 1 else values
+
+
+def _validation_arrays(feed: Feed | None) -> list[np.ndarray] | None:
+    """Inputs, targets and weights of validation data, as callbacks of Keras 2 find them; None for generators."""
+    if not isinstance(feed, ArrayFeed):
+        return None
+    samples = feed.samples
+    trained = [i for i, target in enumerate(samples.targets) if target is not None]
+    weights = [np.ones(len(samples), np.float32) if samples.weights[i] is None else samples.weights[i] for i in trained]
+    return [*samples.inputs, *(samples.targets[i] for i in trained), *weights]  # type: ignore[list-item]

@@ -1,0 +1,150 @@
+"""Models in files: architecture, weights, and all that training needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import layers, losses, metrics, optimizers, saving
+from ..core import random
+from ..layers.base import Layer
+from ..registry import CustomObjectScope
+from .compilation import each
+from .training import Trainer
+
+
+def save_model(
+    model: Any, filepath: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True
+) -> None:
+    """Write a model to one ``.npz`` file: its configuration, its weights and its random streams.
+
+    If it is compiled also the arguments of ``compile`` and the state of the optimizer: training goes on after
+    `load_model` as it would have without.
+
+    The file holds arrays and JSON, no code: functions and classes of your own are kept by name. It is written beside
+    its place and moved there when complete, so that a crash leaves the old one whole.
+
+    Args:
+        model: A built model.
+        filepath: Path that ends in ``.npz``.
+        overwrite: Whether to replace a file that is there.
+        include_optimizer: Whether to write what belongs to training.
+
+    Raises:
+        RuntimeError: If the model isn't built.
+        FileExistsError: If a file is there that must not be replaced.
+        ValueError: If the path has another suffix, or a layer has something without a name in its configuration.
+    """
+    saving.check_path(filepath, "save", overwrite)
+    if not model.built:
+        raise RuntimeError(f"{model}: save needs a built model. Give the first layer an input_shape, or call build")
+    training = _training_config(model) if include_optimizer and model.optimizer is not None else None
+    streams = [[attribute, random.get_state(stream)] for _, attribute, stream in _streams(model)]
+    description = {"model": layers.serialize(model), "training": training, "streams": streams}
+    state = [np.asarray(array) for array in model.optimizer.get_weights()] if training else []
+    saving.save_model(filepath, description, saving.describe_weights(model.layers), state)
+
+
+def load_model(
+    filepath: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
+) -> Any:
+    """Read a model that `save_model` has written.
+
+    Args:
+        filepath: The file.
+        custom_objects: Dict from name to class or function of your own that the model uses.
+        compile: Whether to compile it as it was, with the state of its optimizer.
+
+    Returns:
+        The model.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ModelFileError: If the file is damaged or holds no model; a ValueError.
+        ValueError: If a name is unknown.
+
+    Example:
+        >>> from minikeras import Sequential
+        >>> model = Sequential([layers.Dense(1, input_dim=2)])
+        >>> model.save("model.npz")
+        >>> bool((load_model("model.npz").get_weights()[0] == model.get_weights()[0]).all())
+        True
+    """
+    with saving.open_model(filepath) as file, CustomObjectScope(custom_objects or {}):
+        try:
+            model = layers.deserialize(file.description["model"])
+            training, streams = file.description["training"], file.description["streams"]
+        except (KeyError, TypeError) as error:
+            raise saving.ModelFileError(f"{os.fspath(filepath)}: the model can't be made of it: {error}") from error
+        if not isinstance(model, Trainer):
+            raise saving.ModelFileError(f"{os.fspath(filepath)} doesn't describe a model. Received: {model!r}")
+        described = saving.describe_weights(model.layers)
+        weights = [weight for layer in model.layers for weight in layer.weights]
+        for weight, array in zip(weights, file.read_weights(described), strict=True):
+            weight.assign(array)
+        if compile and training is not None:
+            _compile(model, training, file)
+    _restore_streams(model, streams, filepath)
+    return model
+
+
+def _training_config(model: Any) -> dict[str, Any] | None:
+    """The arguments of ``compile`` as plain values; None, with a warning, if one of them has no name."""
+    try:
+        return {
+            "optimizer": optimizers.serialize(model.optimizer),
+            "iterations": model.optimizer.iterations,
+            "loss": each(losses.serialize, each(losses.get, model.loss)),
+            "metrics": each(_metric_config, model.metrics),
+            "weighted_metrics": each(_metric_config, model.weighted_metrics),
+            "loss_weights": model.loss_weights,
+            "sample_weight_mode": model.sample_weight_mode,
+        }
+    except ValueError as error:
+        warnings.warn(
+            f"{model}: saved without what belongs to training: compile it again after loading. {error}", stacklevel=4
+        )
+        return None
+
+
+def _metric_config(metric: Any) -> Any:
+    return metric if isinstance(metric, str) else metrics.serialize(metrics.get(metric))
+
+
+def _compile(model: Any, training: dict[str, Any], file: saving.ModelFile) -> None:
+    optimizer = optimizers.deserialize(training["optimizer"])
+    names = ("loss", "metrics", "loss_weights", "sample_weight_mode", "weighted_metrics")
+    model.compile(optimizer, **{name: training[name] for name in names})
+    if training["iterations"]:
+        optimizer.build(model.trainable_weights)
+        optimizer.set_weights(file.read_optimizer([array.shape for array in optimizer.get_weights()]))
+        optimizer.iterations = training["iterations"]
+
+
+def _streams(model: Any) -> Iterator[tuple[Layer, str, np.random.Generator]]:
+    """The streams of random numbers of a model and the layers in it, in an order that its configuration fixes."""
+    seen: set[int] = set()
+    pending = [model]
+    while pending:
+        layer = pending.pop(0)
+        if id(layer) in seen:
+            continue
+        seen.add(id(layer))
+        for attribute, value in sorted(vars(layer).items()):
+            if isinstance(value, np.random.Generator):
+                yield layer, attribute, value
+        pending += layer._sublayers()
+
+
+def _restore_streams(model: Any, states: list[Any], filepath: str | os.PathLike[str]) -> None:
+    if any(attribute == "_stream" for attribute, _ in states[:1]):
+        model.stream  # noqa: B018 (makes the stream, which has begun in the saved model)
+    own = list(_streams(model))
+    if [attribute for _, attribute, _ in own] != [attribute for attribute, _ in states]:
+        raise saving.ModelFileError(f"{os.fspath(filepath)}: the random streams are not those of its layers")
+    for (_, _, stream), (_, state) in zip(own, states, strict=True):
+        random.set_state(stream, state)
