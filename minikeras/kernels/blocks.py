@@ -20,18 +20,13 @@ Block = tuple[slice, slice]
 def blocks(images: int, rows: int, row_bytes: int, at_least: int = 0) -> Iterator[Block]:
     """Cut `images` of `rows` rows into blocks as even as possible.
 
-    Parameters
-    ----------
-    images, rows : int
-    row_bytes : int
-        Memory that the caller needs for one row.
-    at_least : int
-        Bytes that a block may take beyond `BLOCK_BYTES`: the size of what every block must read again.
+    Args:
+        images, rows: How many.
+        row_bytes: Memory that the caller needs for one row.
+        at_least: Bytes that a block may take beyond `BLOCK_BYTES`: the size of what every block must read again.
 
-    Yields
-    ------
-    (slice of images, slice of rows)
-        Whole images where one fits, else rows of one image.
+    Yields:
+        (slice of images, slice of rows): Whole images where one fits, else rows of one image.
     """
     limit = max(BLOCK_BYTES, at_least)
     if rows * row_bytes <= limit:
@@ -72,20 +67,16 @@ def input_blocks(
 ) -> Iterator[tuple[Block, np.ndarray]]:
     """Cut the outputs of a sliding window in blocks, and visit what each block reads.
 
-    Parameters
-    ----------
-    x : ndarray (N, *spatial, C)
-    sizes : output lengths, one per spatial axis
-    slide : the window and how it slides
-    row_bytes, at_least : what sets the size of blocks, see `blocks`
-    split : int
-        Number of parts of the channels that are to lie behind one another in memory.
+    Args:
+        x: ndarray (N, *spatial, C).
+        sizes: output lengths, one per spatial axis.
+        slide: the window and how it slides.
+        row_bytes, at_least: what sets the size of blocks, see `blocks`.
+        split: Number of parts of the channels that are to lie behind one another in memory.
 
-    Yields
-    ------
-    (block of the outputs, ndarray (images, split, rows, *rest, C / split))
-        The padded inputs of the block, at its front, contiguous, and valid until the next block. It may be a view
-        of `x`, so it must not be written.
+    Yields:
+        (block of the outputs, ndarray (images, split, rows, *rest, C / split)): The padded inputs of the block, at its
+        front, contiguous, and valid until the next block. It may be a view of `x`, so it must not be written.
     """
     plan = blocks(len(x), sizes[0], row_bytes, at_least)
     if split == 1 and x.flags.c_contiguous and not slide.is_padded:

@@ -31,20 +31,18 @@ def conv(
 ) -> np.ndarray:
     """Convolution (cross-correlation, as every network library means it) with bias and activation.
 
-    Parameters
-    ----------
-    x : ndarray (N, *spatial, C)
-    w : ndarray (*window, C / groups, F)
-    bias : ndarray (F,) or None
-    strides, dilation : tuples of int, one per spatial axis
-    padding : tuple of (lo, hi), one per spatial axis
-    groups : int
-        Output channels ``[i F / groups, (i + 1) F / groups)`` see the i-th of as many parts of the input channels.
-    activation : {None, "relu", "tanh", "sigmoid"}
+    Args:
+        x: ndarray (N, *spatial, C).
+        w: ndarray (*window, C / groups, F).
+        bias: ndarray (F,) or None.
+        strides, dilation: tuples of int, one per spatial axis.
+        padding: tuple of (lo, hi), one per spatial axis.
+        groups: Output channels ``[i F / groups, (i + 1) F / groups)`` see the i-th of as many parts of the input
+            channels.
+        activation: {None, "relu", "tanh", "sigmoid"}.
 
-    Returns
-    -------
-    ndarray (N, *output, F)
+    Returns:
+        ndarray (N, *output, F)
     """
     if groups == x.shape[-1] > 1:
         w = w.reshape(*w.shape[:-2], groups, -1)
@@ -73,20 +71,16 @@ def conv_input_grad(
     reached by some taps only, and is an ordinary convolution of `g` with those: no zeros are stuffed between the
     elements of `g`, and every result is written once.
 
-    Parameters
-    ----------
-    g : ndarray (N, *output, F)
-    w : ndarray (*window, C / groups, F)
-    bias : ndarray (C,) or None
-    input_size : tuple of int
-        Spatial sizes of x, which those of `g` do not determine.
-    strides, padding, dilation, groups
-        Those of the convolution.
-    activation : {None, "relu", "tanh", "sigmoid"}
+    Args:
+        g: ndarray (N, *output, F).
+        w: ndarray (*window, C / groups, F).
+        bias: ndarray (C,) or None.
+        input_size: tuple of int. Spatial sizes of x, which those of `g` do not determine.
+        strides, padding, dilation, groups: Those of the convolution.
+        activation: {None, "relu", "tanh", "sigmoid"}.
 
-    Returns
-    -------
-    ndarray (N, *input_size, C)
+    Returns:
+        ndarray (N, *input_size, C)
     """
     window = w.shape[:-2]
     if groups > 1 == w.shape[-2]:
@@ -112,18 +106,14 @@ def conv_kernel_grad(
 ) -> np.ndarray:
     """Adjoint of `conv` in w.
 
-    Parameters
-    ----------
-    x : ndarray (N, *spatial, C)
-    g : ndarray (N, *output, F)
-    window : tuple of int
-        Spatial sizes of the kernel.
-    strides, padding, dilation, groups
-        Those of the convolution.
+    Args:
+        x: ndarray (N, *spatial, C).
+        g: ndarray (N, *output, F).
+        window: tuple of int. Spatial sizes of the kernel.
+        strides, padding, dilation, groups: Those of the convolution.
 
-    Returns
-    -------
-    ndarray (*window, C / groups, F)
+    Returns:
+        ndarray (*window, C / groups, F)
     """
     channels, filters, sizes = x.shape[-1] // groups, g.shape[-1], g.shape[1:-1]
     if groups == x.shape[-1] > 1:

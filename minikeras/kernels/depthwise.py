@@ -30,19 +30,16 @@ def depthwise_conv(
 ) -> np.ndarray:
     """Convolve every channel with its own M kernels.
 
-    Parameters
-    ----------
-    x : ndarray (N, *spatial, C)
-    w : ndarray (*window, C, M)
-    bias : ndarray (C M,) or None
-    strides, dilation : tuples of int, one per spatial axis
-    padding : tuple of (lo, hi), one per spatial axis
-    activation : {None, "relu", "tanh", "sigmoid"}
+    Args:
+        x: ndarray (N, *spatial, C).
+        w: ndarray (*window, C, M).
+        bias: ndarray (C M,) or None.
+        strides, dilation: tuples of int, one per spatial axis.
+        padding: tuple of (lo, hi), one per spatial axis.
+        activation: {None, "relu", "tanh", "sigmoid"}.
 
-    Returns
-    -------
-    ndarray (N, *output, C M)
-        Channel ``c M + m`` is input channel c under its m-th kernel.
+    Returns:
+        ndarray (N, *output, C M): Channel ``c M + m`` is input channel c under its m-th kernel.
     """
     window, (channels, multiplier) = w.shape[:-2], w.shape[-2:]
     sizes = output_lengths(x.shape[1:-1], window, strides, dilation, padding)
@@ -59,18 +56,14 @@ def depthwise_input_grad(
 ) -> np.ndarray:
     """Adjoint of `depthwise_conv` in x.
 
-    Parameters
-    ----------
-    g : ndarray (N, *output, C M)
-    w : ndarray (*window, C, M)
-    input_size : tuple of int
-        Spatial sizes of x.
-    strides, padding, dilation
-        Those of the convolution.
+    Args:
+        g: ndarray (N, *output, C M).
+        w: ndarray (*window, C, M).
+        input_size: tuple of int. Spatial sizes of x.
+        strides, padding, dilation: Those of the convolution.
 
-    Returns
-    -------
-    ndarray (N, *input_size, C)
+    Returns:
+        ndarray (N, *input_size, C)
     """
     window, (channels, multiplier) = w.shape[:-2], w.shape[-2:]
     sizes = g.shape[1:-1]
@@ -95,17 +88,14 @@ def depthwise_kernel_grad(
 ) -> np.ndarray:
     """Adjoint of `depthwise_conv` in w.
 
-    Parameters
-    ----------
-    x : ndarray (N, *spatial, C)
-    g : ndarray (N, *output, C M)
-    window : tuple of int
-    strides, padding, dilation
-        Those of the convolution.
+    Args:
+        x: ndarray (N, *spatial, C).
+        g: ndarray (N, *output, C M).
+        window: tuple of int, the kernel's spatial sizes.
+        strides, padding, dilation: Those of the convolution.
 
-    Returns
-    -------
-    ndarray (*window, C, M)
+    Returns:
+        ndarray (*window, C, M)
     """
     channels, sizes = x.shape[-1], g.shape[1:-1]
     multiplier = g.shape[-1] // channels
@@ -152,9 +142,8 @@ def _row_windows(
 
     Where the window moves by more than one element, a row isn't contiguous, and stays two axes.
 
-    Yields
-    ------
-    (block, view, positions in a row, axes of images and other positions, axes of taps, axes of the row)
+    Yields:
+        (block, view, positions in a row, axes of images and other positions, axes of taps, axes of the row)
     """
     rank, channels, joined = len(sizes), x.shape[-1], slide.strides[-1] == 1
     positions, taps, row = range(rank), range(rank, 2 * rank), range(2 * rank, 2 * rank + 2 - joined)

@@ -10,14 +10,11 @@ def add_bias_and_activate(
 ) -> None:
     """Add `bias` to the last axis of `block` and apply `activation`.
 
-    Parameters
-    ----------
-    block : ndarray (..., channels)
-        Is overwritten.
-    bias : ndarray (channels,) or None
-    activation : {"relu", "tanh", "sigmoid"} or None
-    out : ndarray of the shape of `block`, any layout
-        Where the result goes; `block` itself if left out.
+    Args:
+        block: ndarray (..., channels). Is overwritten.
+        bias: ndarray (channels,) or None.
+        activation: {"relu", "tanh", "sigmoid"} or None.
+        out: ndarray of the shape of `block`, any layout. Where the result goes; `block` itself if left out.
     """
     if out is None:
         out = block

@@ -56,18 +56,13 @@ def explicit_padding(
 ) -> Padding:
     """Turn Keras's name of a padding into (lo, hi) pairs, one per axis.
 
-    Parameters
-    ----------
-    padding : {"valid", "same", "causal"}
-        "same" gives ``ceil(length / stride)`` outputs and puts an odd element behind, as TensorFlow does;
-        "causal" puts everything in front, so that no output sees a later input.
-    lengths, window, strides, dilation : sequences of int
-        One number per axis.
+    Args:
+        padding: {"valid", "same", "causal"}. "same" gives ``ceil(length / stride)`` outputs and puts an odd element
+            behind, as TensorFlow does; "causal" puts everything in front, so that no output sees a later input.
+        lengths, window, strides, dilation: sequences of int. One number per axis.
 
-    Raises
-    ------
-    ValueError
-        For any other name.
+    Raises:
+        ValueError: For any other name.
     """
     axes = zip(lengths, window, strides, dilation, strict=True)
     if padding == "valid":
@@ -94,10 +89,8 @@ def transposed_length(
     Without `output_padding`, "same" gives ``length * stride`` and "valid" the shortest axis whose convolution sees
     every element. With it, the length is that of the plain adjoint, plus `output_padding`.
 
-    Raises
-    ------
-    ValueError
-        For a padding other than "valid" and "same".
+    Raises:
+        ValueError: For a padding other than "valid" and "same".
     """
     if padding not in ("valid", "same"):
         raise ValueError(f"padding must be 'valid' or 'same'. Received: padding={padding!r}")
@@ -116,10 +109,9 @@ def taps(
 
     Only positions inside the input are covered, so padding needs no padded copy.
 
-    Returns
-    -------
-    tuple of (output slices, input slices)
-        One slice per axis, both selecting the same number of elements, perhaps none.
+    Returns:
+        tuple of (output slices, input slices): One slice per axis, both selecting the same number of elements, perhaps
+        none.
     """
     axes = zip(lengths, window, strides, dilation, padding, strict=True)
     combinations = itertools.product(*(_axis_taps(*axis) for axis in axes))
@@ -158,12 +150,9 @@ def phases(
 ) -> tuple[Phase, ...]:
     """Decompose the adjoint of a strided window into convolutions that together write every input once.
 
-    Parameters
-    ----------
-    lengths, outputs : tuples of int
-        Sizes of the input and of the output.
-    window, strides, dilation, padding
-        Those of the window.
+    Args:
+        lengths, outputs: tuples of int. Sizes of the input and of the output.
+        window, strides, dilation, padding: Those of the window.
     """
     axes = zip(lengths, outputs, window, strides, dilation, padding, strict=True)
     combinations = itertools.product(*(_axis_phases(*axis) for axis in axes))

@@ -48,11 +48,9 @@ def columns_by_position(
 ) -> Iterator[tuple[Block, list[np.ndarray]]]:
     """Lower `x` (N, *spatial, C) in blocks.
 
-    Yields
-    ------
-    (block of the outputs, list of columns (groups, images, positions, taps C / groups))
-        If `rowwise`, one entry for each tap of the window's first axis, else a single one that takes all images
-        for one.
+    Yields:
+        (block of the outputs, list of columns (groups, images, positions, taps C / groups)): If `rowwise`, one entry
+        for each tap of the window's first axis, else a single one that takes all images for one.
     """
     channels, width = x.shape[-1], math.prod(sizes[1:])
     taps, spacing = slide.window[0], slide.dilation[0]
@@ -85,17 +83,13 @@ def columns_by_tap(
 ) -> Iterator[tuple[Block, np.ndarray, int]]:
     """Lower `x` (N, *spatial, C) in blocks, with positions contiguous in memory.
 
-    Parameters
-    ----------
-    whole_rows : bool
-        Whether positions go on through the ends of the rows of the input, so that the copied runs are whole images.
-        What lies between one row of outputs and the next belongs to none.
-    ones : int
-        1 for an additional column of ones, by which a GEMM adds a bias.
+    Args:
+        whole_rows: Whether positions go on through the ends of the rows of the input, so that the copied runs are
+            whole images. What lies between one row of outputs and the next belongs to none.
+        ones: 1 for an additional column of ones, by which a GEMM adds a bias.
 
-    Yields
-    ------
-    (block of the outputs, columns (groups, taps C / groups + ones, positions), positions in a row)
+    Yields:
+        (block of the outputs, columns (groups, taps C / groups + ones, positions), positions in a row)
     """
     rank, channels = len(sizes), x.shape[-1]
     depth = math.prod(slide.window) * channels

@@ -14,20 +14,17 @@ def batch_norm(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Normalize `x` over all axes but one: ``(x - mean) / sqrt(variance + epsilon) * gamma + beta``.
 
-    Parameters
-    ----------
-    x : ndarray, any shape
-    gamma, beta : ndarray (C,) or None
-    axis : int
-        The axis of length C that keeps its statistics apart; may be negative.
-    epsilon : float
+    Args:
+        x: ndarray, any shape.
+        gamma, beta: ndarray (C,) or None.
+        axis: The axis of length C that keeps its statistics apart; may be negative.
+        epsilon: float.
 
-    Returns
-    -------
-    y : ndarray, shape of x
-    mean, variance : ndarray (C,)
-        Of this batch, the variance biased. The variance is the mean square of the deviations from the mean, and
-        sums go on in float64 from block to block, so a large mean or batch costs no accuracy.
+    Returns:
+        y: ndarray, shape of x
+        mean, variance: ndarray (C,). Of this batch, the variance biased. The variance is the mean square of the
+        deviations from the mean, and sums go on in float64 from block to block, so a large mean or batch costs no
+        accuracy.
     """
     planes, repeats = _planes(x, axis)
     mean = _mean(planes, repeats)
@@ -64,21 +61,15 @@ def batch_norm_grad(
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Gradients of `batch_norm` in x, gamma and beta, through the statistics too.
 
-    Parameters
-    ----------
-    g, x : ndarray, same shape
-    gamma : ndarray (C,) or None
-    mean, variance : ndarray (C,)
-        As `batch_norm` returned them.
-    axis, epsilon
-        Those of the normalization.
-    needs : (bool, bool, bool)
-        Which of the three to compute.
+    Args:
+        g, x: ndarray, same shape.
+        gamma: ndarray (C,) or None.
+        mean, variance: ndarray (C,). As `batch_norm` returned them.
+        axis, epsilon: Those of the normalization.
+        needs: (bool, bool, bool). Which of the three to compute.
 
-    Returns
-    -------
-    dx, dgamma, dbeta : ndarray or None
-        None where not needed.
+    Returns:
+        dx, dgamma, dbeta: ndarray, or None where not needed.
     """
     planes, repeats = _planes(x, axis)
     cotangents, _ = _planes(g, axis)

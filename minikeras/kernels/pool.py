@@ -16,18 +16,15 @@ Pairs = tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...]
 def max_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding) -> tuple[np.ndarray, np.ndarray]:
     """Maximum of every window, and which tap it came from.
 
-    Parameters
-    ----------
-    x : ndarray (N, *spatial, C)
-    window, strides : tuples of int, one per spatial axis
-    padding : tuple of (lo, hi), one per spatial axis
+    Args:
+        x: ndarray (N, *spatial, C).
+        window, strides: tuples of int, one per spatial axis.
+        padding: tuple of (lo, hi), one per spatial axis.
 
-    Returns
-    -------
-    y : ndarray (N, *output, C)
-        NaN where a window holds one.
-    index : ndarray of the smallest unsigned integers that hold it, same shape
-        The tap's number in row-major order, the first of equal ones.
+    Returns:
+        y: ndarray (N, *output, C). NaN where a window holds one.
+        index: ndarray of the smallest unsigned integers that hold it, same shape. The tap's number in row-major order,
+        the first of equal ones.
     """
     pairs, sizes = _taps(x.shape[1:-1], window, strides, padding)
     shape = (len(x), *sizes, x.shape[-1])
@@ -55,16 +52,13 @@ def max_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding) ->
 def pool_gather(x: np.ndarray, index: np.ndarray, *, window: Ints, strides: Ints, padding: Padding) -> np.ndarray:
     """Pick from every window of `x` the element at the tap that `index` names.
 
-    Parameters
-    ----------
-    x : ndarray (N, *spatial, C)
-    index : ndarray of unsigned integers (N, *output, C)
-    window, strides, padding
-        Those of the pooling.
+    Args:
+        x: ndarray (N, *spatial, C).
+        index: ndarray of unsigned integers (N, *output, C).
+        window, strides, padding: Those of the pooling.
 
-    Returns
-    -------
-    ndarray (N, *output, C)
+    Returns:
+        ndarray (N, *output, C)
     """
     pairs, _ = _taps(x.shape[1:-1], window, strides, padding)
     y = np.zeros(index.shape, x.dtype)
@@ -80,17 +74,14 @@ def pool_scatter(
 ) -> np.ndarray:
     """Adjoint of `pool_gather`: add every element of `g` to the input that `index` names.
 
-    Parameters
-    ----------
-    g : ndarray (N, *output, C)
-    index : ndarray of unsigned integers (N, *output, C)
-    input_size : tuple of int
-    window, strides, padding
-        Those of the pooling.
+    Args:
+        g: ndarray (N, *output, C).
+        index: ndarray of unsigned integers (N, *output, C).
+        input_size: tuple of int.
+        window, strides, padding: Those of the pooling.
 
-    Returns
-    -------
-    ndarray (N, *input_size, C)
+    Returns:
+        ndarray (N, *input_size, C)
     """
     pairs, _ = _taps(input_size, window, strides, padding)
     disjoint = all(k <= s for k, s in zip(window, strides, strict=True))
@@ -109,15 +100,13 @@ def pool_scatter(
 def average_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding) -> np.ndarray:
     """Mean of every window's elements that lie inside the input.
 
-    Parameters
-    ----------
-    x : ndarray (N, *spatial, C)
-    window, strides : tuples of int, one per spatial axis
-    padding : tuple of (lo, hi), one per spatial axis
+    Args:
+        x: ndarray (N, *spatial, C).
+        window, strides: tuples of int, one per spatial axis.
+        padding: tuple of (lo, hi), one per spatial axis.
 
-    Returns
-    -------
-    ndarray (N, *output, C)
+    Returns:
+        ndarray (N, *output, C)
     """
     pairs, sizes = _taps(x.shape[1:-1], window, strides, padding)
     y = np.zeros((len(x), *sizes, x.shape[-1]), x.dtype)
@@ -133,16 +122,13 @@ def average_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding
 def average_pool_grad(g: np.ndarray, *, input_size: Ints, window: Ints, strides: Ints, padding: Padding) -> np.ndarray:
     """Adjoint of `average_pool`.
 
-    Parameters
-    ----------
-    g : ndarray (N, *output, C)
-    input_size : tuple of int
-    window, strides, padding
-        Those of the pooling.
+    Args:
+        g: ndarray (N, *output, C).
+        input_size: tuple of int.
+        window, strides, padding: Those of the pooling.
 
-    Returns
-    -------
-    ndarray (N, *input_size, C)
+    Returns:
+        ndarray (N, *input_size, C)
     """
     pairs, sizes = _taps(input_size, window, strides, padding)
     if _is_tiled(input_size, window, strides, padding):

@@ -14,14 +14,12 @@ from .geometry import Ints
 def upsample_nearest(x: np.ndarray, *, size: Ints) -> np.ndarray:
     """Repeat every element `size` times along the spatial axes.
 
-    Parameters
-    ----------
-    x : ndarray (N, *spatial, C)
-    size : tuple of int, one factor per spatial axis
+    Args:
+        x: ndarray (N, *spatial, C).
+        size: tuple of int, one factor per spatial axis.
 
-    Returns
-    -------
-    ndarray (N, *(spatial * size), C)
+    Returns:
+        ndarray (N, *(spatial * size), C)
     """
     y = np.empty((len(x), *(n * s for n, s in zip(x.shape[1:-1], size, strict=True)), x.shape[-1]), x.dtype)
     _cells(y, size)[...] = np.expand_dims(x, tuple(range(2, 2 * len(size) + 1, 2)))
@@ -31,14 +29,12 @@ def upsample_nearest(x: np.ndarray, *, size: Ints) -> np.ndarray:
 def block_sum(g: np.ndarray, *, size: Ints) -> np.ndarray:
     """Adjoint of `upsample_nearest`: sum over cells of `size` elements.
 
-    Parameters
-    ----------
-    g : ndarray (N, *(spatial * size), C)
-    size : tuple of int, one factor per spatial axis
+    Args:
+        g: ndarray (N, *(spatial * size), C).
+        size: tuple of int, one factor per spatial axis.
 
-    Returns
-    -------
-    ndarray (N, *spatial, C)
+    Returns:
+        ndarray (N, *spatial, C)
     """
     shape = [n // s for n, s in zip(g.shape[1:-1], size, strict=True)]
     y = np.empty((len(g), *shape, g.shape[-1]), g.dtype)
@@ -60,14 +56,12 @@ def upsample_linear(x: np.ndarray, *, size: Ints) -> np.ndarray:
     Output o lies at input coordinate ``(o + 1/2) / size - 1/2`` (half-pixel centres); beyond the outermost centres
     the edge's value continues.
 
-    Parameters
-    ----------
-    x : ndarray (N, *spatial, C)
-    size : tuple of int, one factor per spatial axis
+    Args:
+        x: ndarray (N, *spatial, C).
+        size: tuple of int, one factor per spatial axis.
 
-    Returns
-    -------
-    ndarray (N, *(spatial * size), C)
+    Returns:
+        ndarray (N, *(spatial * size), C)
     """
     y = np.empty((len(x), *(n * s for n, s in zip(x.shape[1:-1], size, strict=True)), x.shape[-1]), x.dtype)
     for images in image_blocks(y):
@@ -81,14 +75,12 @@ def upsample_linear(x: np.ndarray, *, size: Ints) -> np.ndarray:
 def upsample_linear_grad(g: np.ndarray, *, size: Ints) -> np.ndarray:
     """Adjoint of `upsample_linear`.
 
-    Parameters
-    ----------
-    g : ndarray (N, *(spatial * size), C)
-    size : tuple of int, one factor per spatial axis
+    Args:
+        g: ndarray (N, *(spatial * size), C).
+        size: tuple of int, one factor per spatial axis.
 
-    Returns
-    -------
-    ndarray (N, *spatial, C)
+    Returns:
+        ndarray (N, *spatial, C)
     """
     dx = np.empty((len(g), *(n // s for n, s in zip(g.shape[1:-1], size, strict=True)), g.shape[-1]), g.dtype)
     for images in image_blocks(g):
