@@ -135,11 +135,16 @@ def gradients(
         A list with one Tensor per input, of its shape and dtype; None where the outputs do not depend on it.
 
     Raises:
+        TypeError: an output or input is no Tensor.
         RuntimeError: the tape was already freed, an output is not on the tape, or a saved array has changed since.
         ValueError: a cotangent is missing or has the wrong shape.
     """
     results = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
     targets = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+    for role, items in (("outputs", results), ("inputs", targets)):
+        for item in items:
+            if not hasattr(item, "requires_grad"):
+                raise TypeError(f"gradients: expected Tensors as {role}. Received: {type(item).__name__}")
     if grad_outputs is not None and not isinstance(grad_outputs, (list, tuple)):
         grad_outputs = [grad_outputs]
     retain = create_graph if retain_graph is None else retain_graph
