@@ -297,10 +297,13 @@ class Primitive:
         else:
             names = self._input_names(len(needs))
             values = [self._vjps[name](record) if need else None for name, need in zip(names, needs, strict=True)]
-        return [
-            _fitted(value, edge) if value is not None and edge is not None and need else None
-            for value, edge, need in zip(values, node.edges, needs, strict=True)
-        ]
+        try:
+            return [
+                _fitted(value, edge) if value is not None and edge is not None and need else None
+                for value, edge, need in zip(values, node.edges, needs, strict=True)
+            ]
+        except ValueError as error:
+            raise ValueError(f"{self.name}: its derivative doesn't have the input's shape: {error}") from error
 
 
 def primitive(

@@ -203,6 +203,8 @@ argmin = _without_gradient("argmin", "Index of the first minimum along ``axis`` 
 def sum_to(x: Any, *, shape: tuple[int, ...]) -> Any:
     """Sum over the axes along which ``shape`` was broadcast to ``x``'s shape: the adjoint of broadcasting."""
     lead = x.ndim - len(shape)
+    if np.broadcast_shapes(shape, x.shape) != x.shape:
+        raise ValueError(f"shape {shape} doesn't stretch to {x.shape}")
     axes = tuple(range(lead)) + tuple(lead + i for i, n in enumerate(shape) if n == 1 and x.shape[lead + i] != 1)
     return np.sum(x, axis=axes, keepdims=True).reshape(shape)
 
