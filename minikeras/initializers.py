@@ -153,7 +153,7 @@ class TruncatedNormal(_Random):
         self.seed = _checked_seed("TruncatedNormal", seed)
 
     def _values(self, shape: tuple[int, ...]) -> np.ndarray:
-        return self.mean + self.stddev * _standard_truncated(self._stream(), shape)
+        return self.mean + self.stddev * standard_truncated(self._stream(), shape)
 
 
 @registry.register
@@ -185,7 +185,7 @@ class VarianceScaling(_Random):
             return self._stream().uniform(-limit, limit, shape)
         if self.distribution == "untruncated_normal":
             return self._stream().normal(0.0, math.sqrt(variance), shape)
-        return math.sqrt(variance) / _TRUNCATED_STD * _standard_truncated(self._stream(), shape)
+        return math.sqrt(variance) / _TRUNCATED_STD * standard_truncated(self._stream(), shape)
 
 
 @registry.register
@@ -288,7 +288,7 @@ def compute_fans(shape: Sequence[int]) -> tuple[float, float]:
     return math.sqrt(math.prod(shape)), math.sqrt(math.prod(shape))
 
 
-def _standard_truncated(stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+def standard_truncated(stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Standard normal values; those beyond two are drawn again."""
     values = stream.standard_normal(shape)
     flat = values.reshape(-1)

@@ -32,11 +32,16 @@ HOUSE = """
     layers.shapes layers.context layers.observers layers.recording layers.attached layers.base layers.spatial layers.input layers.core layers.conv layers.conv_transpose layers.separable
     layers.cropping layers.padding layers.upsampling layers.pooling layers.normalization
     layers
-    backend
+    backend.settings backend.recording backend.randomness backend.variables backend.session backend.control backend.math
+    backend.shaping backend.nn backend.convolution backend.local backend.left_out backend
 
     saving.atomic saving.npz saving.weights saving.model saving
-    utils.np_utils utils.progress utils
-    datasets.digits datasets
+    utils.left_out utils.np_utils utils.progress utils.progbar utils.generic_utils utils.io_utils utils.archives
+    utils.download utils.sequence utils.enqueuer utils.data_utils utils
+    datasets.digits datasets.pickled datasets.npz datasets.cifar datasets.words datasets.boston_housing datasets.cifar10
+    datasets.cifar100 datasets.fashion_mnist datasets.imdb datasets.mnist datasets.reuters datasets
+    preprocessing.sequence preprocessing.text preprocessing.image.files preprocessing.image.affine
+    preprocessing.image.iterators preprocessing.image.generator preprocessing.image preprocessing
     callbacks.base callbacks.loggers callbacks.monitor callbacks.learning_rate callbacks.nonfinite callbacks.tensorboard
     callbacks
 
