@@ -78,6 +78,11 @@ def set_image_data_format(value: str) -> None:
     _image_data_format = _check_image_data_format(value)
 
 
+def keras_home() -> str:
+    """Return the folder of ``keras.json`` and of downloads: ``$KERAS_HOME``, or ``~/.keras`` where that is unset."""
+    return os.path.expanduser(os.environ.get("KERAS_HOME") or os.path.join("~", ".keras"))
+
+
 @contextmanager
 def scope(
     *, floatx: str | None = None, epsilon: float | None = None, image_data_format: str | None = None
@@ -137,8 +142,7 @@ def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
 
 def _load_user_defaults() -> None:
     """Take the defaults from the user's keras.json; what is wrong with it becomes a warning, never an error."""
-    folder = os.environ.get("KERAS_HOME") or os.path.join("~", ".keras")
-    path = os.path.join(os.path.expanduser(folder), "keras.json")
+    path = os.path.join(keras_home(), "keras.json")
     try:
         with open(path, encoding="utf-8-sig") as file:  # with or without a byte order mark
             settings = json.load(file)

@@ -77,17 +77,18 @@ class Bar:
 
 
 def _metrics(logs: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {_number(float(value))}" for name, value in logs.items())
+    return "  ".join(f"{name} {number(float(value))}" for name, value in logs.items())
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """The value with four digits after the point; small ones in scientific notation, so that they keep their digits."""
     return f"{value:.4e}" if 0 < abs(value) < 1e-3 else f"{value:.4f}"
 
 
 def _live_bar(total: int | None, description: str) -> Any:
     """Return a bar of tqdm's, None where there is no tqdm or nobody to watch."""
     try:
-        if _in_notebook():
+        if in_notebook():
             if importlib.util.find_spec("ipywidgets") is None:  # tqdm would print a bar that can't be removed
                 return None
             from tqdm.notebook import tqdm
@@ -101,7 +102,8 @@ def _live_bar(total: int | None, description: str) -> Any:
     return tqdm(total=total, desc=description, leave=False, mininterval=0, miniters=1)
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
+    """Whether the program runs in a Jupyter notebook."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return type(shell).__name__ == "ZMQInteractiveShell"
