@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         metrics,
         models,
         optimizers,
+        preprocessing,
         regularizers,
         utils,
     )
@@ -64,6 +65,7 @@ __all__ = [
     "no_grad",
     "ops",
     "optimizers",
+    "preprocessing",
     "primitive",
     "regularizers",
     "seed_scope",
