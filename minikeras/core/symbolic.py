@@ -7,8 +7,8 @@ running it on small arrays. :func:`evaluate` replays the record on real values, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from .tensor import Tensor
 # Sizes tried for free dimensions: two that differ tell which dimensions of the result are free. Larger ones
 # follow for operations that need room, such as a convolution with a wide window.
 _PROBES = ((5, 17), (41, 137), (321, 1089))
+_LARGEST_PROBE = 10_000_000  # elements: a mistake in a call on images of free size must not fill the memory
 
 
 class Call:
@@ -104,6 +105,8 @@ class SymbolicTensor(Tensor):
         return len(self._shape)
 
     def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("__"):  # what copy and pickle look for, also before there is a name to show
+            raise AttributeError(attribute)
         # Reached for what only real Tensors have: `data`, which is never set here, and what is computed from it.
         raise AttributeError(
             f"{self!r} is symbolic: it has no {attribute!r} before it is evaluated; operations on it record themselves"
@@ -155,15 +158,136 @@ def evaluate(outputs: Any, values: Mapping[SymbolicTensor, Any]) -> Any:
         ValueError: an input has no value, or one that doesn't fit its shape.
     """
     wanted = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-    known = {id(symbol): _fitting(symbol, value) for symbol, value in values.items()}
-    order = _in_order(wanted, known)
-    replay = _Replay(known, {id(symbol) for call in order for symbol in call.variables})
-    taped = _differentiated(order)
-    for call in order:
-        with tape.enable_grad() if id(call) in taped else nullcontext():
-            replay.run(call)
-    found = [replay.value(symbol) for symbol in wanted]
+    inputs = [_fitting(symbol, value) for symbol, value in values.items()]
+    found = Program(list(values), wanted)(inputs)
     return found if isinstance(outputs, list) else tuple(found) if isinstance(outputs, tuple) else found[0]
+
+
+class Program:
+    """What was recorded between inputs and outputs, put in order once, to be run many times.
+
+    Each value has a slot, which is emptied when the last step that reads it has run; what the tape needs it keeps
+    itself. Nothing is computed that the outputs don't depend on.
+
+    Args:
+        inputs: symbolic tensors.
+        outputs: symbolic tensors.
+
+    Attributes:
+        calls: the recorded calls, each after those that it depends on.
+
+    Raises:
+        ValueError: an output depends on a symbolic tensor that is none of the inputs nor made of them.
+    """
+
+    def __init__(self, inputs: Sequence[SymbolicTensor], outputs: Sequence[SymbolicTensor]) -> None:
+        self.calls = _in_order(outputs, {id(symbol) for symbol in inputs})
+        symbols = [*inputs, *(output for call in self.calls for output in call.outputs)]
+        slots = {id(symbol): slot for slot, symbol in reversed(list(enumerate(symbols)))}
+        variables = {slots[id(symbol)] for call in self.calls for symbol in call.variables if id(symbol) in slots}
+        taped = _differentiated(self.calls)
+        self._size = len(symbols)
+        self._wanted = [slots[id(symbol)] for symbol in outputs]
+        self._variables = [slot for slot in range(len(inputs)) if slot in variables]
+        self._steps = [_Step(call, slots, variables, id(call) in taped) for call in self.calls]
+        self._plan_release(len(inputs))
+
+    def __call__(self, values: Sequence[Tensor]) -> list[Any]:
+        """Return the outputs for values of the inputs."""
+        slots: list[Any] = [None] * self._size
+        slots[: len(values)] = values
+        for slot in self._variables:
+            slots[slot] = _on_tape(slots[slot])
+        for step in self._steps:
+            step.run(slots)
+        return [slots[slot] for slot in self._wanted]
+
+    def _plan_release(self, inputs: int) -> None:
+        """Tell each step which slots nobody reads after it."""
+        last: dict[int, _Step] = {}
+        for step in self._steps:
+            last.update(dict.fromkeys([*step.reads, *step.writes], step))
+        for slot, step in last.items():
+            if slot >= inputs and slot not in self._wanted:
+                step.spent.append(slot)
+
+
+class _Step:
+    """One call of a program: where its arguments are, and where its results go."""
+
+    __slots__ = ("inputs", "operation", "options", "reads", "simple", "spent", "static", "taped", "variables", "writes")
+
+    def __init__(self, call: Call, slots: dict[int, int], variables: set[int], taped: bool) -> None:
+        symbols = symbols_in([*call.inputs, *call.static.values()])
+        self.operation = call.operation
+        self.inputs = _placed(call.inputs, slots)
+        self.static = call.static
+        self.options = [*call.static.values()] if symbols_in([*call.static.values()]) else None
+        if self.options is not None:
+            self.options = _placed(self.options, slots)
+        self.reads = [slots[id(symbol)] for symbol in symbols]
+        self.writes = [slots[id(output)] for output in call.outputs]
+        self.variables = [slot for slot in self.writes if slot in variables]
+        self.simple = self.options is None and len(self.inputs) == 1 and isinstance(self.inputs[0], _Slot)
+        self.taped = taped
+        self.spent: list[int] = []
+
+    def run(self, slots: list[Any]) -> None:
+        """Compute the results from what is in the slots, and put them there."""
+        if self.taped:
+            with tape.enable_grad():
+                result = self._result(slots)
+        else:
+            result = self._result(slots)
+        if isinstance(result, (list, tuple)):
+            for slot, value in zip(self.writes, result, strict=True):
+                slots[slot] = value
+        else:
+            slots[self.writes[0]] = result
+        for slot in self.variables:
+            slots[slot] = _on_tape(slots[slot])
+        for slot in self.spent:
+            slots[slot] = None
+
+    def _result(self, slots: list[Any]) -> Any:
+        if self.simple:
+            return self.operation(slots[self.reads[0]], **self.static)
+        static = self.static
+        if self.options is not None:
+            static = dict(zip(static, _filled(self.options, slots), strict=True))
+        return self.operation(*_filled(self.inputs, slots), **static)
+
+
+class _Slot:
+    """Stands for a value among the arguments of a step."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+
+def _placed(item: Any, slots: dict[int, int]) -> Any:
+    """Nested arguments with slots in place of symbols."""
+    if isinstance(item, SymbolicTensor):
+        return _Slot(slots[id(item)])
+    if isinstance(item, (list, tuple)) and symbols_in(item):
+        return type(item)([_placed(part, slots) for part in item])
+    return item
+
+
+def _filled(item: Any, slots: list[Any]) -> Any:
+    """Nested arguments with values in place of slots."""
+    if type(item) is _Slot:
+        return slots[item.index]
+    if isinstance(item, (list, tuple)):
+        return type(item)([_filled(part, slots) for part in item])
+    return item
+
+
+def _on_tape(value: Tensor) -> Tensor:
+    """A value that gradients can be taken with respect to."""
+    return value if value.requires_grad or value.dtype.kind != "f" else Tensor(value, requires_grad=True)
 
 
 def gradients(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[SymbolicTensor | None]:
@@ -176,14 +300,12 @@ def gradients(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[Symbo
     Returns:
         Per input a SymbolicTensor of its shape; None for a symbolic one that no output was computed from.
     """
-    symbols = symbols_in(list(inputs))
-    call = Call(_gradients_of_sums, (list(outputs), list(inputs)), {}, variables=symbols)
     reached = _upstream(symbols_in(list(outputs)))
-    call.give([(x.shape, x.dtype) for x in inputs])
-    return [
-        gradient if not x.symbolic or id(x) in reached else None
-        for x, gradient in zip(inputs, call.outputs, strict=True)
-    ]
+    wanted = [x for x in inputs if not x.symbolic or id(x) in reached]
+    call = Call(_gradients_of_sums, (list(outputs), wanted), {}, variables=symbols_in(wanted))
+    call.give([(x.shape, x.dtype) for x in wanted])
+    found = {id(x): gradient for x, gradient in zip(wanted, call.outputs, strict=True)}
+    return [found.get(id(x)) for x in inputs]
 
 
 def _gradients_of_sums(outputs: list[Tensor], inputs: list[Tensor]) -> list[Tensor]:
@@ -203,7 +325,7 @@ def symbols_in(items: Any) -> list[SymbolicTensor]:
     return []
 
 
-def _in_order(wanted: list[Any], known: dict[int, Any]) -> list[Call]:
+def _in_order(wanted: Sequence[SymbolicTensor], known: set[int]) -> list[Call]:
     """The calls that ``wanted`` depends on, inputs before what uses them; without recursion."""
     order: list[Call] = []
     done: set[int] = set()
@@ -214,7 +336,7 @@ def _in_order(wanted: list[Any], known: dict[int, Any]) -> list[Call]:
         if id(symbol) in known:
             continue
         if call is None:
-            raise ValueError(f"evaluate: no value was given for the input {symbol!r}")
+            raise ValueError(f"no value was given for the input {symbol!r}")
         if id(call) in done:
             continue
         if ready:
@@ -222,7 +344,7 @@ def _in_order(wanted: list[Any], known: dict[int, Any]) -> list[Call]:
             order.append(call)
         else:
             stack.append((symbol, True))
-            stack += [(parent, False) for parent in symbols_in(call.inputs)]
+            stack += [(parent, False) for parent in reversed(symbols_in([*call.inputs, *call.static.values()]))]
     return order
 
 
@@ -234,7 +356,7 @@ def _upstream(symbols: list[SymbolicTensor]) -> set[int]:
         symbol = stack.pop()
         if id(symbol) not in found:
             found.add(id(symbol))
-            stack += symbols_in(symbol.source.inputs) if symbol.source else []
+            stack += symbols_in([*symbol.source.inputs, *symbol.source.static.values()]) if symbol.source else []
     return found
 
 
@@ -245,43 +367,6 @@ def _differentiated(order: list[Call]) -> set[int]:
         if call.variables or id(call) in found:
             found |= {id(symbol.source) for symbol in symbols_in(call.inputs)}
     return found
-
-
-class _Replay:
-    """The values of symbols in one evaluation: those given, those computed, and which of them are variables."""
-
-    __slots__ = ("known", "results", "variables")
-
-    def __init__(self, known: dict[int, Any], variables: set[int]) -> None:
-        self.known = known
-        self.variables = variables
-        self.results: dict[int, Any] = {}
-
-    def run(self, call: Call) -> None:
-        self.results[id(call)] = call.operation(*[self.value(item) for item in call.inputs], **call.static)
-
-    def value(self, item: Any) -> Any:
-        """What stands for a symbol, also inside lists; other things are as they are."""
-        if isinstance(item, (list, tuple)):
-            return type(item)(self.value(part) for part in item)
-        if not isinstance(item, SymbolicTensor):
-            return item
-        if id(item) in self.variables:
-            return self._variable(item)
-        return self.known[id(item)] if id(item) in self.known else self._result(item)
-
-    def _result(self, symbol: SymbolicTensor) -> Any:
-        result = self.results[id(symbol.source)]
-        return result[symbol.output] if isinstance(result, (list, tuple)) else result
-
-    def _variable(self, symbol: SymbolicTensor) -> Tensor:
-        """The value as a place on the tape, the same one for all that read it."""
-        self.variables.discard(id(symbol))
-        value = self.value(symbol)
-        if not value.requires_grad and value.dtype.kind == "f":
-            value = Tensor(value, requires_grad=True)
-        self.known[id(symbol)] = value
-        return value
 
 
 def _fitting(symbol: SymbolicTensor, value: Any) -> Tensor:
@@ -298,17 +383,41 @@ def infer(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict[s
 
     Found by running the operation on small arrays, twice, with other sizes for what is free.
     """
-    for attempt, (first, second) in enumerate(_PROBES):
-        try:
-            one, other = _probe(operation, inputs, static, first), _probe(operation, inputs, static, second)
-            break
-        except (ValueError, IndexError):
-            if attempt == len(_PROBES) - 1 or not any(None in symbol.shape for symbol in symbols_in(inputs)):
-                raise
+    one, other = _probed(operation, inputs, static)
     several = isinstance(one, (list, tuple))
     pairs = zip(one, other, strict=True) if several else [(one, other)]
     found = [(tuple(a if a == b else None for a, b in zip(x.shape, y.shape, strict=True)), x.dtype) for x, y in pairs]
     return tuple(found) if several else found
+
+
+def _probed(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict[str, Any]) -> tuple[Any, Any]:
+    """What the operation gives for two choices of the free sizes, the first pair that gives it room."""
+    shapes = [symbol.shape for symbol in symbols_in(inputs) if None in symbol.shape]
+    failure: Exception | None = None
+    found = None
+    for sizes in _PROBES if shapes else _PROBES[:1]:
+        if sizes is not _PROBES[0] and any(_elements(shape, sizes[1]) > _LARGEST_PROBE for shape in shapes):
+            break
+        try:
+            found = _probe(operation, inputs, static, sizes[0]), _probe(operation, inputs, static, sizes[1])
+        except (ValueError, IndexError) as error:
+            failure = failure or error
+            continue
+        if not _vanishes(found[0], inputs):
+            break
+    if found is None and failure is not None:
+        raise failure
+    return found
+
+
+def _elements(shape: tuple[int | None, ...], free: int) -> int:
+    return math.prod([free if size is None else size for size in shape])
+
+
+def _vanishes(outputs: Any, inputs: tuple[Any, ...]) -> bool:
+    """Whether a result is empty though no input is: a window, say, that is longer than what was tried."""
+    results = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+    return any(0 in x.shape for x in results) and not any(0 in symbol.shape for symbol in symbols_in(inputs))
 
 
 def _probe(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict[str, Any], free: int) -> Any:
