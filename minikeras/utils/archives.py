@@ -76,7 +76,9 @@ def _is_tar(path: str | os.PathLike[str]) -> bool:
     try:
         with _decompressed(os.fspath(path)) as content:
             tarfile.TarInfo.frombuf(content.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
-    except (tarfile.HeaderError, OSError, EOFError, zlib.error, lzma.LZMAError):
+    except EOFError:  # truncated in its first block: unpacking says so
+        return True
+    except (tarfile.HeaderError, OSError, zlib.error, lzma.LZMAError):
         return False
     return True
 
