@@ -125,7 +125,8 @@ class SequenceEnqueuer(ABC):
             if batch is _END:
                 self.stop()
                 return
-            self._taken()
+            if not self._taken():
+                return
             if batch is not None:
                 yield batch
 
@@ -135,11 +136,13 @@ class SequenceEnqueuer(ABC):
             self._changed.wait_for(lambda: self._ahead or not self._running)
             return self._ahead[0] if self._running else None
 
-    def _taken(self) -> None:
+    def _taken(self) -> bool:
+        """Make room for another future; False after stop."""
         with self._changed:
-            if self._ahead:
+            if self._running:
                 self._ahead.popleft()
-            self._changed.notify_all()
+                self._changed.notify_all()
+            return self._running
 
     def _produce(self, workers: int) -> None:
         with ThreadPoolExecutor(workers, thread_name_prefix="minikeras-batches") as executor:

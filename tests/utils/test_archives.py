@@ -145,7 +145,7 @@ def test_a_small_archive_may_expand_a_lot(tmp_path: Path) -> None:
 def test_an_archive_larger_than_the_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = archives.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: usage._replace(free=10))
-    with pytest.raises(OSError, match="'x' takes 11 bytes, and .* has room for 10"):
+    with pytest.raises(OSError, match=r"'x' takes 11 bytes, and .* has room for 10"):
         extract_archive(zip_of(tmp_path / "a", ("x", b"hello world")), tmp_path / "out")
 
 

@@ -118,7 +118,7 @@ def test_an_address_without_a_file_is_named_with_the_servers_answer(site: Site) 
 
 
 def test_an_address_that_is_none_is_named() -> None:
-    with pytest.raises(ConnectionError, match="data.bin could not be downloaded: unknown url type"):
+    with pytest.raises(ConnectionError, match=r"data.bin could not be downloaded: unknown url type"):
         get_file("x", "data.bin")
 
 
