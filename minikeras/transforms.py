@@ -6,6 +6,7 @@ another transform, or of Tensors that already require a gradient, results stay o
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,14 +19,21 @@ from .core.tensor import Tensor
 Function = Callable[..., Any]
 
 
+class _Nesting(threading.local):
+    depth = 0  # how many transforms are running their function in this thread
+
+
+_nesting = _Nesting()
+
+
 def grad(f: Function, argnums: int | Sequence[int] = 0, create_graph: bool | None = None) -> Function:
     """The gradient of a scalar function.
 
     Args:
         f: takes Tensors, returns a Tensor with one element.
         argnums: which positional argument to differentiate, or several.
-        create_graph: record the gradient's own computation. None: if an argument already requires a gradient. Say
-            True to differentiate through what ``f`` closes over, as in a gradient penalty.
+        create_graph: record the gradient's own computation. None: inside another transform, or if an argument already
+            requires a gradient. Say True to differentiate through Parameters that ``f`` uses, as in a gradient penalty.
 
     Returns:
         A function of the same arguments that gives the gradient, of the argument's shape; a tuple for several.
@@ -42,6 +50,9 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, create_graph: 
 
     def both(*args: Any, **keywords: Any) -> tuple[Tensor, Any]:
         positions = [argnums] if isinstance(argnums, int) else list(argnums)
+        for i in positions:
+            if not -len(args) <= i < len(args):
+                raise TypeError(f"grad: argnums {i} is not among the {len(args)} positional arguments")
         arguments, chosen, outer = _enter(args, positions)
         recording = outer if create_graph is None else create_graph
         value = _scalar("grad", f, arguments, keywords)
@@ -131,9 +142,12 @@ def hessian(f: Function) -> Function:
 
 
 def _enter(args: Sequence[Any], positions: Sequence[int]) -> tuple[list[Any], list[Tensor], bool]:
-    """Arguments as fresh places on the tape; and whether an outer differentiation goes through one of them."""
+    """Arguments as fresh places on the tape; and whether an outer differentiation may go through the result.
+
+    It may inside another transform, also where the function only closes over the other's variable.
+    """
     arguments = list(args)
-    outer = False
+    outer = _nesting.depth > 0 and tape.grad_enabled()
     for i in positions:
         value = args[i] if isinstance(args[i], Tensor) else Tensor(args[i], requires_grad=True)
         if isinstance(args[i], Tensor) and value.requires_grad and tape.grad_enabled():
@@ -146,8 +160,7 @@ def _enter(args: Sequence[Any], positions: Sequence[int]) -> tuple[list[Any], li
 
 def _run(transform: str, f: Function, arguments: list[Any]) -> tuple[Any, list[Tensor]]:
     """What ``f`` returns, and that as a list of Tensors."""
-    with tape.enable_grad():
-        outputs = f(*arguments)
+    outputs = _call(f, arguments, {})
     results = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
     for result in results:
         if not isinstance(result, Tensor):
@@ -155,9 +168,18 @@ def _run(transform: str, f: Function, arguments: list[Any]) -> tuple[Any, list[T
     return outputs, results
 
 
+def _call(f: Function, arguments: list[Any], keywords: dict[str, Any]) -> Any:
+    """``f`` on the tape; transforms in it know that they are inside another one."""
+    _nesting.depth += 1
+    try:
+        with tape.enable_grad():
+            return f(*arguments, **keywords)
+    finally:
+        _nesting.depth -= 1
+
+
 def _scalar(transform: str, f: Function, arguments: list[Any], keywords: dict[str, Any]) -> Tensor:
-    with tape.enable_grad():
-        value = f(*arguments, **keywords)
+    value = _call(f, arguments, keywords)
     if not isinstance(value, Tensor) or value.size != 1:
         what = f"shape {value.shape}" if isinstance(value, Tensor) else type(value).__name__
         raise ValueError(f"{transform}: the function must return a Tensor with one element. Received: {what}")

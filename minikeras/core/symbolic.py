@@ -394,7 +394,7 @@ def _probed(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict
     """What the operation gives for two choices of the free sizes, the first pair that gives it room."""
     shapes = [symbol.shape for symbol in symbols_in(inputs) if None in symbol.shape]
     failure: Exception | None = None
-    found = None
+    found: Any = None
     for sizes in _PROBES if shapes else _PROBES[:1]:
         if sizes is not _PROBES[0] and any(_elements(shape, sizes[1]) > _LARGEST_PROBE for shape in shapes):
             break
@@ -405,7 +405,7 @@ def _probed(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict
             continue
         if not _vanishes(found[0], inputs):
             break
-    if found is None and failure is not None:
+    if failure is not None and not found:
         raise failure
     return found
 
