@@ -236,6 +236,7 @@ def test_a_convolution_keeps_only_what_its_gradients_read(
         ({"dilation": 1}, "conv: dilation must be a tuple of 1"),
         ({"padding": ()}, "conv: padding must be a tuple of 1"),
         ({"groups": 2}, "conv: "),
+        ({"groups": 0}, "conv: .*groups"),
         ({"x": np.ones((2, 6))}, "conv: expected an array \\(N, \\*spatial, channels\\)"),
         ({"x": np.ones((2, 6, 3))}, "conv: the kernel of shape \\(3, 2, 4\\) takes 2 channels"),
         ({"w": np.ones((3, 3, 2, 4))}, "conv: expected a kernel of 3 axes"),
