@@ -61,7 +61,8 @@ def resolve(metric: Any, loss: Any, output_shape: Sequence[int | None]) -> Resol
 def name_of(metric: Metric) -> str:
     """The name of a metric in logs: its ``name`` if it is a layer, else that of the function or class."""
     function = getattr(metric, "func", metric)  # functools.partial
-    return getattr(function, "name", None) or getattr(function, "__name__", type(function).__name__)
+    name = getattr(function, "name", None) or getattr(function, "__name__", type(function).__name__)
+    return str(name)
 
 
 @registry.register

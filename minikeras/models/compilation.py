@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ class Compilable(Layer):
         self._objective: Objective | None = None
         self._trained: list[Parameter] = []
         self._penalized: list[Parameter] = []
+        self._frozen: frozenset[int] = frozenset()
 
     # ------------------------------------------------------------------ what a graph of layers tells
 
@@ -158,7 +159,7 @@ class Compilable(Layer):
     def _loss(self, batch: Samples, training: bool) -> tuple[Tensor, list[float]]:
         """The loss with all penalties, and what the step returns."""
         objective = self._bound()
-        with call_context(training) as context:
+        with call_context(training, frozen=self._frozen) as context:
             outputs = as_list(self._forward(batch.inputs))
             penalties = [weight.regularizer(weight) for weight in self._penalized if weight.regularizer is not None]
             return objective(outputs, batch.targets, batch.weights, [*penalties, *(context.penalties or ())])
@@ -214,6 +215,7 @@ class Compilable(Layer):
             warn_of_mismatch(head.loss, activation, head.shape[-1], f"{self}, {layer}")
         self._trained = self.trainable_weights
         self._penalized = [weight for weight in self.weights if weight.regularizer is not None]
+        self._frozen = frozenset(_frozen(self, True))
         self._objective = objective
         return objective
 
@@ -232,6 +234,15 @@ def each(function: Any, value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [each(function, item) for item in value]
     return function(value)
+
+
+def _frozen(layer: Layer, trainable: bool) -> Iterator[int]:
+    """The ids of the layers at and inside this one that training leaves alone."""
+    trainable = trainable and layer.trainable
+    if not trainable:
+        yield id(layer)
+    for inner in layer._sublayers():
+        yield from _frozen(inner, trainable)
 
 
 def _known_metric(identifier: Any) -> Any:

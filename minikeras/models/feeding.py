@@ -45,7 +45,7 @@ class ArrayFeed:
 
     def batches(self, batch_size: int = 32) -> Iterator[Samples]:
         """The batches of one epoch, of this size unless the feed has a size of its own."""
-        rng = self._rng or random.stream() if self._shuffle else None
+        rng = self._rng or random.stream()
         order = epoch_order(len(self.samples), self._batch_size or batch_size, self._shuffle, rng)
         return (self.samples.take(rows) for rows in itertools.islice(order, self.steps))
 

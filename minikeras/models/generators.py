@@ -205,7 +205,8 @@ class GeneratorTrainer(Loops):
         return self._samples(*data)
 
     def _samples_of(self, item: Any, class_weight: Any = None) -> Samples:
-        return self._samples(*self._parts(item, (2, 3)), class_weight=class_weight)
+        x, y, *weight = self._parts(item, (2, 3))
+        return self._samples(x, y, *weight, class_weight=class_weight)
 
     def _parts(self, item: Any, lengths: tuple[int, ...]) -> tuple[Any, ...]:
         if not isinstance(item, (tuple, list)) or len(item) not in lengths:

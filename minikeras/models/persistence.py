@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,12 @@ def save_model(
     if not model.built:
         raise RuntimeError(f"{model}: save needs a built model. Give the first layer an input_shape, or call build")
     training = _training_config(model) if include_optimizer and model.optimizer is not None else None
-    streams = [[attribute, random.get_state(stream)] for _, attribute, stream in _streams(model)]
+    streams = [
+        [number, attribute, random.get_state(value)]
+        for number, layer in enumerate(_walk(model))
+        for attribute, value in sorted(vars(layer).items())
+        if isinstance(value, np.random.Generator)
+    ]
     description = {"model": layers.serialize(model), "training": training, "streams": streams}
     state = [np.asarray(array) for array in model.optimizer.get_weights()] if training else []
     saving.save_model(filepath, description, saving.describe_weights(model.layers), state)
@@ -82,13 +87,14 @@ def load_model(
             raise saving.ModelFileError(f"{os.fspath(filepath)}: the model can't be made of it: {error}") from error
         if not isinstance(model, Trainer):
             raise saving.ModelFileError(f"{os.fspath(filepath)} doesn't describe a model. Received: {model!r}")
-        described = saving.describe_weights(model.layers)
-        weights = [weight for layer in model.layers for weight in layer.weights]
+        inside: list[Layer] = model.layers  # type: ignore[attr-defined]  # every registered model has them
+        described = saving.describe_weights(inside)
+        weights = [weight for layer in inside for weight in layer.weights]
         for weight, array in zip(weights, file.read_weights(described), strict=True):
             weight.assign(array)
         if compile and training is not None:
             _compile(model, training, file)
-    _restore_streams(model, streams, filepath)
+    _restore_streams(model, streams, os.fspath(filepath))
     return model
 
 
@@ -125,26 +131,24 @@ def _compile(model: Any, training: dict[str, Any], file: saving.ModelFile) -> No
         optimizer.iterations = training["iterations"]
 
 
-def _streams(model: Any) -> Iterator[tuple[Layer, str, np.random.Generator]]:
-    """The streams of random numbers of a model and the layers in it, in an order that its configuration fixes."""
-    seen: set[int] = set()
+def _walk(model: Any) -> list[Layer]:
+    """A model and the layers in it, in an order that its configuration fixes, each once."""
+    found = {id(model): model}
     pending = [model]
     while pending:
-        layer = pending.pop(0)
-        if id(layer) in seen:
-            continue
-        seen.add(id(layer))
-        for attribute, value in sorted(vars(layer).items()):
-            if isinstance(value, np.random.Generator):
-                yield layer, attribute, value
-        pending += layer._sublayers()
+        inside = [layer for layer in pending.pop(0)._sublayers() if id(layer) not in found]
+        found.update((id(layer), layer) for layer in inside)
+        pending += inside
+    return list(found.values())
 
 
-def _restore_streams(model: Any, states: list[Any], filepath: str | os.PathLike[str]) -> None:
-    if any(attribute == "_stream" for attribute, _ in states[:1]):
-        model.stream  # noqa: B018 (makes the stream, which has begun in the saved model)
-    own = list(_streams(model))
-    if [attribute for _, attribute, _ in own] != [attribute for attribute, _ in states]:
-        raise saving.ModelFileError(f"{os.fspath(filepath)}: the random streams are not those of its layers")
-    for (_, _, stream), (_, state) in zip(own, states, strict=True):
-        random.set_state(stream, state)
+def _restore_streams(model: Any, states: list[Any], path: str) -> None:
+    layers_inside = _walk(model)
+    try:
+        for number, attribute, state in states:
+            layer = layers_inside[number]
+            # a model's own stream begins when it is first used
+            stream = layer.stream if attribute == "_stream" else getattr(layer, attribute)  # type: ignore[attr-defined]
+            random.set_state(stream, state)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise saving.ModelFileError(f"{path}: the random streams are not those of its layers: {error}") from error

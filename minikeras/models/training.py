@@ -278,4 +278,4 @@ class Trainer(GeneratorTrainer):
 
 
 def _is_zero(value: Any) -> bool:
-    return isinstance(value, numbers.Number) and value == 0
+    return isinstance(value, numbers.Real) and float(value) == 0.0

@@ -118,7 +118,11 @@ CASES = {
     "objects": (ValueError, lambda: model().predict(np.array([{}, {}])), "must be real numbers. Received: ndarray of"),
     "complex numbers": (ValueError, lambda: model().predict(X * 1j), "must be real numbers"),
     "ragged lists": (ValueError, lambda: model().predict([[1.0], [1.0, 2.0]]), "numbers in a regular shape"),
-    "a generator": (ValueError, lambda: model().fit(row for row in X), "say how many batches to take by steps_per_epoch"),
+    "a generator": (
+        ValueError,
+        lambda: model().fit(row for row in X),
+        "how many batches to take by steps_per_epoch",
+    ),
     "a list of samples": (
         ValueError,
         lambda: model().predict([X[0], X[1], X[2]]),

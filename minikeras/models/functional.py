@@ -1,0 +1,363 @@
+"""Model: any graph of layers, or a class of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..core import symbolic
+from ..core.symbolic import Call, Program, SymbolicTensor, symbols_in
+from ..core.tensor import Tensor
+from ..layers.base import Layer, call_context
+from ..layers.context import current_context
+from ..layers.shapes import InputSpec, Shape, as_list, count, is_shape, map_shapes, masks_of
+from .configuration import graph_config, graph_from_config
+from .graph import Graph, node_of
+from .network import Network
+
+
+class Model(Network):
+    """A model of layers that were called on `Input`, or on one another, with any number of inputs and outputs.
+
+    Operations of ``ops`` and of the backend on the symbolic tensors in between are part of the model too. Its layers
+    may be shared, and may be models themselves. It computes only what its outputs depend on, and forgets each
+    intermediate result once nothing needs it.
+
+    A subclass may write ``call`` in place of giving inputs and outputs: then the layers that it keeps as attributes
+    are those of the model, and the weights are made with the first data.
+
+    Args:
+        inputs: What `Input` gave, or a list of them.
+        outputs: Symbolic tensor made of them, or a list of them.
+        name: Name of the model.
+
+    Raises:
+        TypeError: If inputs or outputs are something else than symbolic tensors.
+        ValueError: If an input isn't from `Input` or is given twice, an output depends on something else than the
+            inputs, or two layers have one name.
+
+    Example:
+        >>> from minikeras.layers import Dense, Input
+        >>> x = Input((3,))
+        >>> hidden = Dense(4, activation="relu")(x)
+        >>> model = Model(inputs=x, outputs=[Dense(2)(hidden), 2.0 * hidden])
+        >>> model.output_shape
+        [(None, 2), (None, 4)]
+    """
+
+    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **keywords: Any) -> None:
+        super().__init__(name=name, **keywords)
+        self._graph: Graph | None = None
+        self._loss_program: Program | None = None
+        self._number_of_inputs = 0
+        self._own_shapes: list[Shape] = []
+        if inputs is not None or outputs is not None:
+            self._connect(*(self._symbols(given, what) for given, what in ((inputs, "inputs"), (outputs, "outputs"))))
+
+    # ------------------------------------------------------------------ the graph
+
+    def _symbols(self, given: Any, what: str) -> list[SymbolicTensor]:
+        if given is None:
+            raise TypeError(f"{self}: a model needs inputs and outputs. Received: {what}=None")
+        for item in as_list(given):
+            if not isinstance(item, SymbolicTensor):
+                hint = "; a layer gives one when it is called on an Input" if isinstance(item, Layer) else ""
+                raise TypeError(
+                    f"{self}: {what} must be symbolic tensors, made by Input and by calling layers on them{hint}. "
+                    f"Received: {type(item).__name__} {item!r:.100}"
+                )
+        return as_list(given)
+
+    def _connect(self, inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> None:
+        for symbol in inputs:
+            if symbol.entry is None:
+                raise ValueError(
+                    f"{self}: inputs must come from Input. To begin in the middle of a model, call its later layers on "
+                    f"a new Input. Received: {symbol!r}"
+                    + (f", the output of {symbol.source.operation!r}" if symbol.source is not None else "")
+                )
+        if len({id(symbol) for symbol in inputs}) < len(inputs):
+            raise ValueError(f"{self}: each input must be given once. Received: {[s.name for s in inputs]}")
+        self._graph = Graph(inputs, outputs, str(self))
+        self._loss_program = None
+        own = Call(self, (inputs if len(inputs) > 1 else inputs[0],), {})
+        own.outputs = tuple(outputs)
+        self._nodes[:1] = [own]
+        self.built = True
+
+    def _connected(self) -> Graph | None:
+        """The graph; None for a subclass that writes ``call``."""
+        return self._graph
+
+    def _known_graph(self, what: str) -> Graph:
+        graph = self._connected()
+        if graph is None:
+            raise AttributeError(f"{self} has no {what}: it isn't made of symbolic inputs and outputs")
+        return graph
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, from the inputs on: in Keras's order, which is that of the weights."""
+        graph = self._connected()
+        return list(graph.layers) if graph is not None else list(super()._sublayers())
+
+    @property
+    def inputs(self) -> list[SymbolicTensor]:
+        """The symbolic inputs."""
+        return list(self._known_graph("inputs").inputs)
+
+    @property
+    def outputs(self) -> list[SymbolicTensor]:
+        """The symbolic outputs."""
+        return list(self._known_graph("outputs").outputs)
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input, or the list of them."""
+        return _one_or_list(self.inputs)
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output, or the list of them."""
+        return _one_or_list(self.outputs)
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the input with the batch axis, or the list of several."""
+        return _one_or_list([symbol.shape for symbol in self.inputs])
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output with the batch axis, or the list of several."""
+        return _one_or_list(self.output_shapes)
+
+    @property
+    def input_mask(self) -> Any:
+        """The mask of the input, or the list of several."""
+        return masks_of(self.input)
+
+    @property
+    def output_mask(self) -> Any:
+        """The mask of the output, or the list of several."""
+        return masks_of(self.output)
+
+    @property
+    def layer_shapes(self) -> list[Shape | None]:
+        """The shape of each layer's output, with the batch axis; None where it isn't known."""
+        graph = self._connected()
+        if graph is None:
+            return [None] * len(self.layers)
+        return [_one_or_list([symbol.shape for symbol in graph.nodes(layer)[0].outputs]) for layer in graph.layers]
+
+    # ------------------------------------------------------------------ what training asks for
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs, in order."""
+        if self._connected() is None:
+            return [f"input_{i + 1}" for i in range(self._number_of_inputs or 1)]
+        return [str(symbol.name) for symbol in self.inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs, in order: those of the layers that make them, each with a number if it recurs."""
+        if self._connected() is None:
+            return [f"output_{i + 1}" for i in range(len(self._own_shapes) or 1)]
+        found: list[str] = []
+        for symbol in self.outputs:
+            name = node_of(symbol).operation.name
+            found.append(name if name not in found else f"{name}_{sum(n.startswith(name) for n in found)}")
+        return found
+
+    @property
+    def input_dtypes(self) -> list[Any]:
+        """The dtype of each input."""
+        return super().input_dtypes if self._connected() is None else [symbol.dtype for symbol in self.inputs]
+
+    @property
+    def output_shapes(self) -> list[Shape]:
+        """The shapes of the outputs with the batch axis."""
+        if self._connected() is None:
+            return list(self._own_shapes)
+        return [symbol.shape for symbol in self.outputs]
+
+    @property
+    def output_layers(self) -> list[Layer]:
+        """The layer that makes each output; the model itself, where it is an operation or not known."""
+        if self._connected() is None:
+            return [self] * len(self._own_shapes)
+        made_by = [node_of(symbol).operation for symbol in self.outputs]
+        return [operation if isinstance(operation, Layer) else self for operation in made_by]
+
+    def _inputs(self, x: Any) -> list[Any]:
+        if self._connected() is None and not self.built and isinstance(x, (list, tuple)):
+            arrays = [part for part in x if getattr(part, "ndim", 0)]
+            self._number_of_inputs = len(arrays) if len(arrays) == len(x) else 1
+        return super()._inputs(x)
+
+    # ------------------------------------------------------------------ computation
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights of a model that writes its own ``call``, by running it on small arrays.
+
+        Args:
+            input_shape: With the batch axis in front, None where a dimension is free; a list for several inputs.
+        """
+        if self._connected() is None:
+            symbols = map_shapes(lambda shape: SymbolicTensor(shape, self.dtype), input_shape)
+            with call_context(training=False, collect=False):
+                found = symbolic.infer(self.call, (symbols,), {})
+            self._own_shapes = [shape for shape, _ in (found if isinstance(found, tuple) else found[:1])]
+            self._number_of_inputs = len(as_list(symbols))
+        super().build(input_shape)
+
+    def call(self, inputs: Any) -> Any:
+        """Compute the outputs.
+
+        Args:
+            inputs: A Tensor for each input, in a list if there are several.
+
+        Returns:
+            A Tensor, or a list for several outputs.
+        """
+        graph = self._connected()
+        if graph is None:
+            raise TypeError(
+                f"{self}: give inputs and outputs, or write call(self, inputs) in a subclass. "
+                f"{type(self).__name__} has neither"
+            )
+        context = current_context()
+        if context is None or context.penalties is None:
+            return _one_or_list(graph.program(as_list(inputs)))
+        if self._loss_program is None:
+            self._loss_program = Program(graph.inputs, graph.outputs + self._symbolic_losses())
+        outputs = self._loss_program(as_list(inputs))
+        context.penalties += [loss.sum() if loss.ndim else loss for loss in outputs[len(graph.outputs) :]]
+        return _one_or_list(outputs[: len(graph.outputs)])
+
+    def add_loss(self, losses: Any, inputs: Any = None) -> None:
+        """Add to the loss that training minimises; see `Layer.add_loss`.
+
+        A symbolic loss is made of this model's tensors, as that of a variational autoencoder; compiled with
+        ``loss=None`` it is all that is minimised.
+        """
+        super().add_loss(losses, inputs)
+        self._loss_program = None
+
+    def _symbolic_losses(self) -> list[SymbolicTensor]:
+        """The symbolic losses added to the model or to a layer of it, which is no model itself."""
+        found = [
+            attachment.item
+            for layer in (self, *(layer for layer in self._flatten() if not isinstance(layer, Model)))
+            for attachment in layer._losses
+            if isinstance(attachment.item, SymbolicTensor)
+        ]
+        graph = self._connected()
+        for loss in found if graph is not None else ():
+            try:
+                Program(graph.inputs, [loss])
+            except ValueError as error:
+                raise ValueError(f"{self}: a loss of add_loss isn't made of the model's inputs: {error}") from None
+        return found
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the output's shape for an input's shape, batch axis and None included; a list of several."""
+        graph = self._connected()
+        if graph is None:
+            return super().compute_output_shape(input_shape)
+        shapes = [tuple(input_shape)] if is_shape(input_shape) else [tuple(shape) for shape in input_shape]
+        if shapes == [symbol.shape for symbol in graph.inputs]:
+            return self.output_shape
+        return _one_or_list(graph.output_shapes(shapes))
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Return the masks that the outputs carry, for those that the inputs carry."""
+        graph = self._connected()
+        if graph is None:
+            return None
+        masks = as_list(mask) if mask is not None else [None] * len(graph.inputs)
+        carries = graph.carries_masks(masks)
+        if not any(carries):
+            return None
+        if not symbols_in(inputs):
+            return masks_of(self(inputs, mask=mask))
+        return _one_or_list(
+            [
+                symbolic.record(_MaskOf(self, index), (inputs,), {}, [(output.shape[:-1], "bool")]) if carried else None
+                for index, (output, carried) in enumerate(zip(graph.outputs, carries, strict=True))
+            ]
+        )
+
+    def _symbolic_outputs(self, inputs: Any, keywords: dict[str, Any]) -> Any:
+        graph = self._connected()
+        if graph is None:
+            return super()._symbolic_outputs(inputs, keywords)
+        shapes = self.compute_output_shape([x.shape for x in as_list(inputs)])
+        pairs = [
+            (shape, output.dtype)
+            for shape, output in zip([shapes] if is_shape(shapes) else shapes, graph.outputs, strict=True)
+        ]
+        return pairs if len(pairs) == 1 else tuple(pairs)
+
+    def _check_inputs(self, shapes: Any) -> None:
+        graph = self._connected()
+        if graph is None:
+            return
+        given = [shapes] if is_shape(shapes) else shapes
+        names = [symbol.name for symbol in graph.inputs]
+        if len(given) != len(names):
+            raise ValueError(
+                f"{self}: expected {count(len(names), 'input')} {names}. Received: {len(given)}, shapes {given}"
+            )
+        for symbol, shape in zip(graph.inputs, given, strict=True):
+            InputSpec(shape=(None, *symbol.shape[1:])).check(tuple(shape), f"{self}, input {symbol.name!r}")
+
+    # ------------------------------------------------------------------ configuration
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the layers' configurations and how they are connected, in Keras 2's form.
+
+        Raises:
+            NotImplementedError: For a subclass with a ``call`` of its own.
+            ValueError: If an operation stands between the layers: it has no configuration, a Lambda layer has.
+        """
+        graph = self._connected()
+        if graph is None:
+            raise NotImplementedError(
+                f"{self} is a program, not a graph of layers, and has no configuration: save its weights, or write "
+                "get_config and from_config"
+            )
+        config = {"name": self.name, **graph_config(graph, str(self))}
+        return config if self.trainable else {**config, "trainable": False}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """Make a model from what `get_config` gave; the weights are new.
+
+        Args:
+            config: The configuration.
+            custom_objects: Dict from name to class or function of the user's own.
+
+        Raises:
+            ValueError: If a class is unknown or a configuration doesn't fit.
+        """
+        inputs, outputs = graph_from_config(config, custom_objects)
+        model = cls(inputs=_one_or_list(inputs), outputs=_one_or_list(outputs), name=config.get("name"))
+        model.trainable = config.get("trainable", True)
+        return model
+
+
+class _MaskOf:
+    """The mask of one output of a model, as an operation."""
+
+    def __init__(self, model: Model, index: int) -> None:
+        self.model = model
+        self.index = index
+        self.name = f"mask of {model.name}"
+
+    def __call__(self, inputs: Any) -> Tensor | None:
+        return as_list(self.model(inputs))[self.index].mask
+
+
+def _one_or_list(items: Sequence[Any]) -> Any:
+    return items[0] if len(items) == 1 else list(items)
