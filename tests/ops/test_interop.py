@@ -133,9 +133,15 @@ def test_operators_give_tensors_whichever_side_the_tensor_stands_on(symbol: Any,
 
 def test_matrix_products_give_tensors_on_either_side() -> None:
     x, y = positive(2, 3), positive(3, 2)
-    for result in (Tensor(x) @ y, x @ Tensor(y), np.matmul(x, Tensor(y))):
+    for result in (
+        Tensor(x) @ y,
+        x @ Tensor(y),
+        np.matmul(x, Tensor(y)),
+        Tensor(x) @ y.tolist(),
+        x.tolist() @ Tensor(y),
+    ):
         assert isinstance(result, Tensor)
-        np.testing.assert_array_equal(result.numpy(), x @ y)
+        np.testing.assert_allclose(result.numpy(), x @ y, rtol=1e-6)
 
 
 def test_an_array_on_the_left_keeps_the_gradient() -> None:
