@@ -364,7 +364,7 @@ def _differentiated(order: list[Call]) -> set[int]:
     """The ids of the calls whose results a later call differentiates: they have to run on the tape."""
     found: set[int] = set()
     for call in reversed(order):
-        if call.variables or id(call) in found:
+        if call.operation is _gradients_of_sums or id(call) in found:  # of weights alone it has no variables
             found |= {id(symbol.source) for symbol in symbols_in(call.inputs)}
     return found
 
