@@ -1,8 +1,11 @@
 """Keras 2's backend: its functions over the operations of minikeras, usually imported as ``K``.
 
-On Tensors and arrays they compute at once; where an argument is symbolic they record themselves, and `function`, or the
-model that the record belongs to, computes them. What a graph or a session is needed for is left out: such a name raises
-an AttributeError that says what to write instead.
+On Tensors and arrays they compute at once; where an argument is symbolic they record themselves, and `function`, or
+the model that the record belongs to, computes them. So what is made of variables alone, such as ``K.sum(w)``, is a
+number of now even where it becomes part of a record; a variable itself is read whenever the record is computed.
+
+What a graph or a session is needed for is left out: such a name raises an AttributeError that says what to write
+instead.
 """
 
 from __future__ import annotations

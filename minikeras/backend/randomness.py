@@ -78,14 +78,15 @@ def dropout(x: Any, level: float, noise_shape: Any = None, seed: int | None = No
         seed: As of `random_normal`.
 
     Raises:
-        ValueError: If the share is out of range.
+        ValueError: If the share is out of range, or ``noise_shape`` has another number of axes.
     """
     x = as_tensor(x)
     if not 0 <= level < 1:
         raise ValueError(f"dropout: level must be at least 0 and less than 1. Received: {level!r}")
-    sizes = [
-        size if noise is None else noise for size, noise in zip(x.shape, noise_shape or (None,) * x.ndim, strict=True)
-    ]
+    noise_shape = (None,) * x.ndim if noise_shape is None else tuple(noise_shape)
+    if len(noise_shape) != x.ndim:
+        raise ValueError(f"dropout: noise_shape must have {x.ndim} sizes, as x has axes. Received: {noise_shape!r}")
+    sizes = [n if noise is None else noise for n, noise in zip(x.shape, noise_shape, strict=True)]
     keep = _generator(seed).random(as_ints("dropout", "shape", sizes)) >= level
     return ops.dropout(x, keep=keep, scale=1.0 / (1.0 - level))
 

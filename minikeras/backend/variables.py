@@ -320,4 +320,5 @@ def moving_average_update(x: Any, value: Any, momentum: float) -> Any:
 
     It is the plain average, as in Keras 3; Keras 2.2.4 corrects it for its start at zero.
     """
-    return update(x, x.detach() * momentum + value * (1.0 - momentum))
+    # In this form every step reads the value, so that of a symbolic one nothing is computed before it is known.
+    return update(x, x.detach() + (value - x.detach()) * (1.0 - momentum))

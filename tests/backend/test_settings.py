@@ -38,3 +38,34 @@ def test_clear_session_lets_automatic_names_start_again():
     assert [Nameless().name, Nameless().name] == ["nameless_1", "nameless_2"]
     backend.clear_session()
     assert Nameless().name == "nameless_1"
+
+
+def test_identifiers_count_for_each_prefix() -> None:
+    backend.reset_uids()
+    assert [backend.get_uid("a"), backend.get_uid("b"), backend.get_uid("a"), backend.get_uid()] == [1, 1, 2, 1]
+    backend.reset_uids()
+    assert backend.get_uid("a") == 1
+    backend.clear_session()
+    assert backend.get_uid("a") == 1
+
+
+def test_keras_1s_names_of_the_data_formats() -> None:
+    assert backend.image_dim_ordering() == "tf"
+    backend.set_image_dim_ordering("th")
+    assert (backend.image_data_format(), backend.image_dim_ordering()) == ("channels_first", "th")
+    with pytest.raises(ValueError, match=r"dim_ordering must be one of 'tf', 'th'\. Received: 'channels_first'"):
+        backend.set_image_dim_ordering("channels_first")
+
+
+def test_a_data_format_is_that_of_the_configuration_unless_it_is_given() -> None:
+    assert backend.normalize_data_format(None) == "channels_last"
+    assert backend.normalize_data_format("Channels_First") == "channels_first"
+    backend.set_image_data_format("channels_first")
+    assert backend.normalize_data_format(None) == "channels_first"
+    with pytest.raises(ValueError, match="data_format must be one of 'channels_last', 'channels_first'"):
+        backend.normalize_data_format("tf")
+
+
+def test_a_name_scope_gives_its_name() -> None:
+    with backend.name_scope("block") as name:
+        assert name == "block"
