@@ -156,12 +156,13 @@ class CSVLogger(Callback):
             that isn't of this logger.
 
     Example:
+        >>> from pathlib import Path
         >>> from minikeras import Sequential, layers
         >>> model = Sequential([layers.Dense(1, input_dim=1)])
         >>> model.compile("sgd", "mse")
         >>> log = CSVLogger("log.csv", separator=";")
         >>> history = model.fit([0.0], [0.0], epochs=2, callbacks=[log], verbose=0)
-        >>> open("log.csv").read().split()
+        >>> Path("log.csv").read_text().split()
         ['epoch;loss', '0;0.0', '1;0.0']
     """
 

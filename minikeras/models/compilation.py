@@ -106,8 +106,19 @@ class Compilable(Layer):
         optimizer = optimizers.get(optimizer)
         self._objective = self._bind(goals) if self.built else None
         self._goals, self.optimizer = goals, optimizer
-        self.loss, self.metrics, self.loss_weights = loss, metrics, loss_weights
-        self.sample_weight_mode, self.weighted_metrics = sample_weight_mode, weighted_metrics
+        self.loss, self.loss_weights, self.sample_weight_mode = loss, loss_weights, sample_weight_mode
+
+    # Not attributes: a metric that is a layer is no part of the model, as layers in attributes are.
+
+    @property
+    def metrics(self) -> Any:
+        """The metrics given to `compile`; None before."""
+        return self._goals and self._goals.metrics
+
+    @property
+    def weighted_metrics(self) -> Any:
+        """The weighted metrics given to `compile`; None before."""
+        return self._goals and self._goals.weighted_metrics
 
     @property
     def metrics_names(self) -> list[str]:

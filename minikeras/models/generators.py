@@ -206,7 +206,7 @@ class GeneratorTrainer(Loops):
 
     def _samples_of(self, item: Any, class_weight: Any = None) -> Samples:
         x, y, *weight = self._parts(item, (2, 3))
-        return self._samples(x, y, *weight, class_weight=class_weight)
+        return self._samples(x, y, weight[0] if weight else None, class_weight)
 
     def _parts(self, item: Any, lengths: tuple[int, ...]) -> tuple[Any, ...]:
         if not isinstance(item, (tuple, list)) or len(item) not in lengths:

@@ -148,7 +148,6 @@ def _restore_streams(model: Any, states: list[Any], path: str) -> None:
         for number, attribute, state in states:
             layer = layers_inside[number]
             # a model's own stream begins when it is first used
-            stream = layer.stream if attribute == "_stream" else getattr(layer, attribute)  # type: ignore[attr-defined]
-            random.set_state(stream, state)
+            random.set_state(getattr(layer, "stream" if attribute == "_stream" else attribute), state)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise saving.ModelFileError(f"{path}: the random streams are not those of its layers: {error}") from error

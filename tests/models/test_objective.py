@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from minikeras import Sequential, Tensor, layers, losses, ops
+from minikeras.layers.base import Layer
 from minikeras.models.objective import average
 from tests.models.small import Scale, TwoHeads, blobs, classifier, linear
 
@@ -217,3 +218,92 @@ def test_a_last_layer_that_does_not_go_with_the_loss_warns(units, activation, lo
     unbuilt.compile("sgd", loss)
     with pytest.warns(UserWarning, match=message):
         unbuilt.train_on_batch(np.zeros((2, 2)), np.zeros((2, units)))
+
+
+class TruePositives(Layer):
+    """Counts as Keras 2's documentation of stateful metrics does."""
+
+    def __init__(self, name="true_positives", **keywords):
+        super().__init__(name=name, **keywords)
+        self.stateful = True
+        self.reset_states()
+
+    def reset_states(self):
+        self.count = 0
+
+    def __call__(self, y_true, y_pred):
+        self.count += int(np.sum(y_true.numpy() * np.round(y_pred.numpy())))
+        return Tensor(self.count)
+
+
+def positives():
+    model = Sequential([layers.Activation("linear", input_shape=(1,))])
+    model.compile("sgd", "mse", metrics=["mae", TruePositives()])
+    return model
+
+
+def test_a_stateful_metric_counts_over_an_epoch_and_begins_anew_with_the_next():
+    model = positives()
+    x, y = np.array([1.0, 1.0, 0.0, 1.0, 1.0]), np.array([1.0, 0.0, 0.0, 1.0, 1.0])
+    assert model.metrics_names == ["loss", "mean_absolute_error", "true_positives"]
+    assert model.stateful_metric_names == ["true_positives"]
+    assert model.evaluate(x, y, batch_size=2, verbose=0)[2] == 3
+    assert model.evaluate(x, y, batch_size=2, verbose=0)[2] == 3
+    history = model.fit(x, y, batch_size=2, epochs=2, validation_data=(x[:1], y[:1]), verbose=0).history
+    assert history["true_positives"] == [3, 3]
+    assert history["val_true_positives"] == [1, 1]
+    assert model.train_on_batch(x, y)[2] == 1 + 3  # on batches nothing is reset
+    assert model.metrics[1] not in [*model._sublayers()]  # and it is no part of the model
+
+
+def test_reset_states_reaches_the_layers_that_keep_a_state():
+    class Counter(Layer):
+        stateful = True
+        count = 5
+
+        def reset_states(self):
+            self.count = 0
+
+    model = Sequential([Counter(input_shape=(1,)), layers.Dense(1)])
+    model.reset_states()
+    assert model.layers[0].count == 0
+
+
+class Marked(Layer):
+    """Marks the entries that aren't 9."""
+
+    def compute_mask(self, inputs, mask=None):
+        return ops.not_equal(inputs[..., 0], 9.0)
+
+
+def test_masks_leave_steps_out_of_losses_and_metrics():
+    model = Sequential([Marked(input_shape=(3, 1))])
+    model.compile("sgd", "mse", metrics=["mae"], weighted_metrics=["mae"])
+    x = np.array([[[1.0], [2.0], [9.0]], [[3.0], [9.0], [9.0]]])
+    y = np.zeros_like(x)
+    loss, plain, weighted = model.test_on_batch(x, y)
+    assert (loss, plain, weighted) == pytest.approx((14.0 / 3, 2.0, 2.0))
+    weights = np.array([2.0, 0.0])
+    loss, plain, weighted = model.test_on_batch(x, y, sample_weight=weights)
+    # Keras 2: scores * mask / mean(mask), the mean over the steps, then the weights over the share that isn't zero
+    assert loss == pytest.approx(2.0 * (1.0 + 4.0) / 3 / 0.5 / 2 / 0.5)
+    assert plain == pytest.approx(2.0)
+    assert weighted == pytest.approx(2.0 * (1.0 + 2.0) / 3 / 0.5 / 2 / 0.5)
+
+
+def test_masks_and_weights_for_steps_go_together():
+    model = Sequential([Marked(input_shape=(3, 1))])
+    model.compile("sgd", "mse", sample_weight_mode="temporal")
+    x = np.array([[[1.0], [2.0], [9.0]], [[3.0], [9.0], [9.0]]])
+    weights = np.array([[1.0, 2.0, 5.0], [0.0, 0.0, 1.0]])
+    expected = (1.0 * 1.0 + 2.0 * 4.0) / 6 / 0.5 / (4 / 6)
+    assert model.test_on_batch(x, np.zeros_like(x), sample_weight=weights) == pytest.approx(expected)
+
+
+def test_a_mask_of_nothing_gives_a_loss_of_zero():
+    assert average(Tensor(np.ones((2, 3))), mask=Tensor(np.zeros((2, 3), bool))).item() == 0.0
+
+
+def test_a_scalar_of_a_function_knows_no_mask_and_booleans_are_averaged():
+    assert average(Tensor(4.0), mask=Tensor(np.zeros((2, 3), bool))).item() == 4.0
+    assert average(Tensor(np.array([True, False]))).item() == 0.5

@@ -216,3 +216,17 @@ def test_copies_compute_and_train_on_their_own(duplicate):
 def test_the_dtype_of_the_first_layer_is_that_of_the_model():
     model = Sequential([layers.Dense(2, input_dim=2, dtype="float64")])
     assert model.predict(np.ones((1, 2), "float32")).dtype == np.float64
+
+
+def test_classes_are_the_largest_output_or_whether_the_only_one_is_above_a_half():
+    several = Sequential([layers.Activation("linear", input_shape=(3,))])
+    assert several.predict_classes(np.eye(3)[[2, 0, 1]]).tolist() == [2, 0, 1]
+    one = Sequential([layers.Activation("linear", input_shape=(1,))])
+    assert one.predict_classes([[0.2], [0.5], [0.7]]).tolist() == [[0], [0], [1]]
+
+
+def test_probabilities_are_the_outputs_and_others_are_warned_of():
+    model = Sequential([layers.Activation("linear", input_shape=(1,))])
+    assert model.predict_proba([[0.25], [1.0]]).tolist() == [[0.25], [1.0]]
+    with pytest.warns(UserWarning, match="predict_proba: the outputs are no probabilities"):
+        assert model.predict_proba([[2.0]]).tolist() == [[2.0]]
