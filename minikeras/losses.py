@@ -185,7 +185,7 @@ def poisson(y_true: Any, y_pred: Any) -> Tensor:
 def cosine_proximity(y_true: Any, y_pred: Any) -> Tensor:
     """Minus the cosine of the angle between the two along the last axis; arguments as `mean_squared_error`."""
     y_true, y_pred = matched("cosine_proximity", y_true, y_pred)
-    return -ops.sum(_unit_length(y_true) * _unit_length(y_pred), axis=-1)
+    return -ops.sum(ops.l2_normalize(y_true) * ops.l2_normalize(y_pred), axis=-1)
 
 
 mse = MSE = mean_squared_error
@@ -271,7 +271,3 @@ def _positive_part(x: Tensor) -> Tensor:
 
 def _log_of_one_more(x: Tensor) -> Tensor:
     return ops.log(ops.clip(x, config.epsilon(), None) + 1.0)
-
-
-def _unit_length(x: Tensor) -> Tensor:
-    return x / ops.sqrt(ops.maximum(ops.sum(ops.square(x), axis=-1, keepdims=True), 1e-12))

@@ -77,9 +77,7 @@ def tanh(x: Any) -> Tensor:
 @recorded
 def l2_normalize(x: Any, axis: Any = None) -> Tensor:
     """``x`` over its Euclidean norm along an axis (all of them if None), the norm's square being at least 1e-12."""
-    x = as_float(x)
-    squares = ops.sum(ops.square(x), axis=as_axes(axis), keepdims=True)
-    return x / ops.sqrt(ops.maximum(squares, 1e-12))
+    return ops.l2_normalize(as_float(x), axis=as_axes(axis))
 
 
 @recorded

@@ -11,7 +11,20 @@ from .. import kernels
 from ..core import config
 from ..core.primitive import primitive, pull_back_through
 from ..core.tensor import Tensor
-from .elementwise import absolute, cast, clip, equal, exp, greater, greater_equal, softplus, sqrt, square, where
+from .elementwise import (
+    absolute,
+    cast,
+    clip,
+    equal,
+    exp,
+    greater,
+    greater_equal,
+    maximum,
+    softplus,
+    sqrt,
+    square,
+    where,
+)
 from .epilogue import relu_grad
 from .reduce import mean
 from .reduce import sum as reduce_sum
@@ -131,7 +144,18 @@ def log_softmax(x: Any, *, axis: int = -1) -> Any:
 
 log_softmax.vjps(x=lambda g, out, axis: g - exp(out) * reduce_sum(g, axis=axis, keepdims=True))
 
-# ---------------------------------------------------------------------- batch normalization
+# ---------------------------------------------------------------------- normalization
+
+
+def l2_normalize(x: Any, axis: Any = -1) -> Tensor:
+    """``x`` over its Euclidean norm along ``axis``, whose square is taken as 1e-12 where it is less: no 0 / 0.
+
+    Args:
+        x: any shape, floating point.
+        axis: an int, a tuple of ints, or None for all axes.
+    """
+    squares = reduce_sum(square(x), axis=axis, keepdims=True)
+    return x / sqrt(maximum(squares, 1e-12))
 
 
 @primitive(extra=True)

@@ -69,3 +69,7 @@ def test_a_data_format_is_that_of_the_configuration_unless_it_is_given() -> None
 def test_a_name_scope_gives_its_name() -> None:
     with backend.name_scope("block") as name:
         assert name == "block"
+
+
+def test_the_conventions_are_tensorflows():
+    assert backend.backend() == "tensorflow"

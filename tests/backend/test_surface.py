@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import minikeras
 from minikeras import backend as K
 
 # Name to signature, as inspect shows it, without annotations.
@@ -59,8 +58,3 @@ def test_the_tests_of_this_folder_name_every_function() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in files)
     unnamed = {name for name in K.__all__ if not re.search(rf'\b(K|backend)\.{name}\b|"{name}"', text)}
     assert unnamed == {"Function", "Update"}  # what `function` and `update` make
-
-
-def test_the_backend_follows_tensorflows_conventions() -> None:
-    assert minikeras.backend is K
-    assert K.backend() == "tensorflow"
