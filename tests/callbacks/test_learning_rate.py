@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from minikeras import backend
 from minikeras.callbacks import Callback, LearningRateScheduler, ReduceLROnPlateau
 from tests.callbacks.test_monitor import WALK, play
 from tests.models.small import linear
@@ -27,6 +28,18 @@ def test_a_schedule_may_go_by_the_rate_so_far(capsys):
     assert rates([1.0] * 3, schedule) == [1.0, 0.5, 0.25]
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "Epoch 00003: LearningRateScheduler setting learning rate to 0.25."
+
+
+def test_the_rate_is_a_variable_of_the_backend():
+    class Halve(Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            rate = backend.get_value(self.model.optimizer.lr)
+            backend.set_value(self.model.optimizer.lr, rate / 2)
+            seen.append(float(rate))
+
+    seen = []
+    play([1.0] * 3, Halve())
+    assert seen == [0.01, 0.005, 0.0025]
 
 
 def reduced(values, factor, patience, min_delta, cooldown, min_lr, lr=0.01):
