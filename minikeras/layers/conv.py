@@ -78,12 +78,16 @@ class BaseConv(SpatialLayer):
         if self.use_bias:
             self.bias = self.add_weight(
                 "bias",
-                (self.output_channels(channels),),
+                self.bias_shape(channels),
                 initializer=self.bias_initializer,
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
             )
         super().build(input_shape)
+
+    def bias_shape(self, channels: int) -> tuple[int, ...]:
+        """Return the bias's shape for an input with this number of channels."""
+        return (self.output_channels(channels),)
 
     def compute(self, x: Tensor) -> Tensor:
         """Convolve, add the bias and apply the activation."""

@@ -211,6 +211,37 @@ class Dropout(Layer):
         return draws >= round(self.rate * 2**32)
 
 
+class ActivityRegularization(Layer):
+    """Gives its input back, with a penalty on it: ``sum(l1 * |x| + l2 * x**2)``.
+
+    Args:
+        l1: Factor of the sum of absolute values, at least 0.
+        l2: Factor of the sum of squares, at least 0.
+        **kwargs: Those of `Layer`.
+
+    Input and output: any shape, and the same.
+
+    Raises:
+        ValueError: For a negative factor.
+
+    Example:
+        >>> ActivityRegularization(l1=0.01)([[1.0, -2.0]]).tolist()
+        [[1.0, -2.0]]
+    """
+
+    supports_masking = True
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.l1 = checks.number(str(self), "l1", l1, "[0, inf)")
+        self.l2 = checks.number(str(self), "l2", l2, "[0, inf)")
+        self.activity_regularizer = regularizers.L1L2(l1=self.l1, l2=self.l2)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the input's shape."""
+        return tuple(input_shape)
+
+
 # ---------------------------------------------------------------------- shape
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from .. import checks, ops
 from ..core.tensor import Tensor
 from ..kernels import geometry
-from .spatial import Lengths, SpatialLayer, as_tuple, counted, window_lengths
+from .spatial import Lengths, SpatialLayer, as_tuple, channels_last, counted, window_lengths
 
 
 class Pooling(SpatialLayer):
@@ -264,12 +264,12 @@ class GlobalMaxPooling3D(GlobalMaxPooling):
 
 
 class GlobalAveragePooling1D(GlobalAveragePooling):
-    """The mean over one axis, such as time.
+    """The mean over one axis, such as time; over the steps that count, if the input carries a mask.
 
     Args:
         *args, **kwargs: Those of `GlobalPooling`.
 
-    Input and output: (batch, steps, channels) and (batch, channels).
+    Input and output: (batch, steps, channels) and (batch, channels), which is 0 for a sample with no step that counts.
 
     Example:
         >>> GlobalAveragePooling1D(data_format="channels_first").compute_output_shape((None, 4, None))
@@ -277,6 +277,18 @@ class GlobalAveragePooling1D(GlobalAveragePooling):
     """
 
     rank = 1
+    supports_masking = True
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Average over the steps, or over those that the mask (batch, steps) marks."""
+        if mask is None:
+            return super().call(inputs)
+        counts = ops.expand_dims(ops.cast(mask, dtype=inputs.dtype), axis=-1)
+        total = ops.sum(channels_last(inputs, self.data_format) * counts, axis=1)
+        return total / ops.maximum(ops.sum(counts, axis=1), 1.0)
+
+    def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> None:
+        """Return None: no steps are left."""
 
 
 class GlobalAveragePooling2D(GlobalAveragePooling):
