@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from .. import ops
 from ..core.tensor import Tensor
-from ..kernels import geometry
+from ..layers.local import products_at_positions, windows_at_positions
 from ..layers.spatial import as_tuple, from_channels_last, window_lengths
 from .convolution import spatial_input
 from .recording import as_tensor, recorded
@@ -71,18 +70,13 @@ def _local(
     order = normalize_data_format(data_format)
     x, kernel = spatial_input(name, rank, inputs, order), as_tensor(kernel)
     window, steps = as_tuple(kernel_size, rank, name, "kernel_size"), as_tuple(strides, rank, name, "strides")
-    lengths = x.shape[1:-1]
-    window_lengths(lengths, window, steps, (1,) * rank, "valid", name)  # refuses a window that is too wide
-    taps = geometry.taps(lengths, window, steps, (1,) * rank, ((0, 0),) * rank)
-    seen = ops.stack([ops.getitem(x, (slice(None), *reads)) for _, reads in taps], axis=-2)  # (N, *out, taps, C)
-    positions = seen.shape[1:-2]
-    if order == "channels_first":
-        seen = ops.swapaxes(seen, -1, -2)
-    seen = ops.reshape(seen, (x.shape[0], math.prod(positions), len(taps) * x.shape[-1]))
-    if kernel.shape[:-1] != seen.shape[1:] or (output_shape is not None and tuple(output_shape) != positions):
+    ones = (1,) * rank
+    positions = tuple([n or 0 for n in window_lengths(x.shape[1:-1], window, steps, ones, "valid", name)])
+    windows = windows_at_positions(x, window, steps, ones, order)
+    if kernel.shape[:-1] != windows.shape[1:] or (output_shape is not None and tuple(output_shape) != positions):
         raise ValueError(
-            f"{name}: the kernel must be {(*seen.shape[1:], 'filters')} for the positions {positions}. "
+            f"{name}: the kernel must be {(*windows.shape[1:], 'filters')} for the positions {positions}. "
             f"Received: a kernel of shape {kernel.shape}, output_shape={output_shape!r}"
         )
-    y = ops.einsum("npi,pio->npo", seen, kernel)
+    y = products_at_positions(windows, kernel)
     return from_channels_last(ops.reshape(y, (x.shape[0], *positions, kernel.shape[-1])), order)

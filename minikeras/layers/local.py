@@ -12,6 +12,8 @@ from .conv import BaseConv
 from .shapes import InputSpec, Shape, as_size
 from .spatial import Channels, from_channels_last
 
+Ints = tuple[int, ...]
+
 
 class LocallyConnected(BaseConv):
     """Convolution whose weights aren't shared: each position of the window has a kernel and a bias of its own.
@@ -112,9 +114,9 @@ class LocallyConnected(BaseConv):
         return (*self._positions, self.filters)
 
     def compute(self, x: Tensor) -> Tensor:
-        """Multiply the windows (positions, batch, taps) by the kernels (positions, taps, filters)."""
-        windows = ops.transpose(self._windows(x), axes=(1, 0, 2))
-        y = ops.transpose(ops.matmul(windows, self.kernel), axes=(1, 0, 2))
+        """Multiply what the window sees at each position by the kernel there."""
+        windows = windows_at_positions(x, self.kernel_size, self.strides, self.dilation_rate, self.data_format)
+        y = products_at_positions(windows, self.kernel)
         y = ops.reshape(y, shape=(x.shape[0], *self._positions, self.filters))
         return self.activation(y if self.bias is None else y + self.bias)
 
@@ -122,17 +124,26 @@ class LocallyConnected(BaseConv):
         """One per filter."""
         return self.filters
 
-    def _windows(self, x: Tensor) -> Tensor:
-        """What the window sees at each position: (batch, positions, taps and channels)."""
-        batch, *lengths, channels = x.shape
-        positions, taps = math.prod(self._positions), math.prod(self.kernel_size)
-        reads = geometry.taps(tuple(lengths), self.kernel_size, self.strides, self.dilation_rate, ((0, 0),) * self.rank)
-        seen = ops.stack([x[(slice(None), *inputs)] for _, inputs in reads], axis=-2)
-        seen = from_channels_last(ops.reshape(seen, shape=(batch * positions, taps, channels)), self.data_format)
-        return ops.reshape(seen, shape=(batch, positions, taps * channels))
-
     def _paddings(self) -> tuple[str, ...]:
         return ("valid",)
+
+
+def windows_at_positions(x: Tensor, window: Ints, strides: Ints, dilation: Ints, data_format: str) -> Tensor:
+    """What a window sees at each position of (batch, *space, channels): (batch, positions, taps and channels).
+
+    The elements of a window are in the order of ``data_format``.
+    """
+    batch, *lengths, channels = x.shape
+    reads = geometry.taps(tuple(lengths), window, strides, dilation, ((0, 0),) * len(window))
+    seen = ops.stack([x[(slice(None), *inputs)] for _, inputs in reads], axis=-2)
+    positions = math.prod(seen.shape[1:-2])
+    seen = from_channels_last(ops.reshape(seen, shape=(batch * positions, len(reads), channels)), data_format)
+    return ops.reshape(seen, shape=(batch, positions, len(reads) * channels))
+
+
+def products_at_positions(windows: Tensor, kernel: Tensor) -> Tensor:
+    """(batch, positions, taps) by (positions, taps, filters), position by position: (batch, positions, filters)."""
+    return ops.transpose(ops.matmul(ops.transpose(windows, axes=(1, 0, 2)), kernel), axes=(1, 0, 2))
 
 
 class LocallyConnected1D(LocallyConnected):
