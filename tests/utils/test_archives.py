@@ -174,6 +174,20 @@ def test_a_compressed_file_that_is_no_archive_is_none(tmp_path: Path, opener: Ca
     assert not extract_archive(tmp_path / "a", tmp_path / "out")
 
 
+def test_a_file_with_an_empty_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="holds a file without a name"):
+        extract_archive(tar_of(tmp_path / "a", ("./.", b"evil")), tmp_path / "out")
+
+
+def test_an_encrypted_zip_file_is_refused(tmp_path: Path) -> None:
+    content = bytearray(zip_of(tmp_path / "a", ("x", b"one")).read_bytes())
+    content[content.index(b"PK\x03\x04") + 6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(ArchiveError, match="is encrypted and was not unpacked"):
+        extract_archive(tmp_path / "a", tmp_path / "out")
+
+
 @pytest.mark.parametrize("archive_format", ["rar", ["tar", "rar"]])
 def test_an_unknown_format_is_refused(tmp_path: Path, archive_format: object) -> None:
     (tmp_path / "a").write_bytes(b"")
