@@ -30,7 +30,9 @@ HOUSE = """
     optimizers.hyperparameter optimizers.base optimizers.sgd optimizers.adagrad optimizers.adam optimizers
 
     layers.shapes layers.context layers.observers layers.recording layers.attached layers.base layers.spatial layers.input layers.core layers.conv layers.conv_transpose layers.separable
-    layers.cropping layers.padding layers.upsampling layers.pooling layers.normalization
+    layers.cropping layers.padding layers.upsampling layers.pooling layers.normalization layers.activation layers.merge
+    layers.noise layers.masking layers.lambda_layer layers.local layers.embedding layers.catalog layers.wrappers
+    layers.legacy
     layers
     backend.settings backend.recording backend.randomness backend.variables backend.session backend.control backend.math
     backend.shaping backend.nn backend.convolution backend.local backend.left_out backend

@@ -61,6 +61,7 @@ _SIDES = {
     "Conv3D": ("kernel_dim1", "kernel_dim2", "kernel_dim3"),
 }
 _DROPPED = {"Conv2DTranspose": ("output_shape",), "BatchNormalization": ("mode",), "Embedding": ("dropout",)}
+_STEPS = {"Conv1D": ("input_length", "input_dim"), "LocallyConnected1D": ("input_length", "input_dim")}
 _FORMATS = {"tf": "channels_last", "th": "channels_first", "default": None}
 
 
@@ -69,22 +70,22 @@ def accept_keras1(layer: type[Layer]) -> type[Layer]:
 
     A call that uses them warns with the call of today. One that gives an argument by both names is a TypeError.
     """
-    names, sides = NAMES.get(layer.__name__, {}), _SIDES.get(layer.__name__, ())
-    dropped = _DROPPED.get(layer.__name__, ())
-    old = {*names, *sides, *dropped}
-    by_steps = {"input_length"} if layer.__name__ in ("Conv1D", "LocallyConnected1D") else set()
+    name = layer.__name__
+    sides = _SIDES.get(name, ())
+    old = {*NAMES.get(name, ()), *sides, *_DROPPED.get(name, ()), *_STEPS.get(name, ())}
     if not old:
         return layer
     init: Callable[..., None] = layer.__init__
 
     @functools.wraps(init)
     def translate(self: Any, *args: Any, **kwargs: Any) -> None:
-        separate = sides and _separate_sides(type(self).__name__, args, kwargs, len(sides))
-        if separate or not (old | by_steps).isdisjoint(kwargs):
-            args, kwargs = _translated(type(self).__name__, args, dict(kwargs), names, sides, dropped)
-            call = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
-            message = f"Update your `{type(self).__name__}` call to the Keras 2 API: `{type(self).__name__}({call})`"
-            warnings.warn(message, stacklevel=2)
+        separate = bool(sides) and _separate_sides(name, args, kwargs, len(sides))
+        if separate or not old.isdisjoint(kwargs):
+            args = (args[0], args[1:]) if separate else args
+            args, kwargs = _translated(name, args, dict(kwargs))
+            call = ", ".join([*map(repr, args), *(f"{key}={value!r}" for key, value in kwargs.items())])
+            own = type(self).__name__
+            warnings.warn(f"Update your `{own}` call to the Keras 2 API: `{own}({call})`", stacklevel=2)
         init(self, *args, **kwargs)
 
     layer.__init__ = translate  # type: ignore[method-assign]  # the same constructor for Keras 2's names
@@ -109,34 +110,26 @@ def _separate_sides(owner: str, args: tuple[Any, ...], kwargs: dict[str, Any], r
     return True
 
 
-def _translated(
-    owner: str,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    names: dict[str, str],
-    sides: tuple[str, ...],
-    dropped: tuple[str, ...],
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _translated(owner: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments by their names of today."""
-    if sides and len(args) == 1 + len(sides):
-        args = (args[0], tuple(args[1:]))
-    elif sides and all(side in kwargs for side in sides[max(len(args) - 1, 0) :]):
-        window = (*args[1:], *(kwargs.pop(side) for side in sides[max(len(args) - 1, 0) :]))
+    names = NAMES.get(owner, {})
+    missing = _SIDES.get(owner, ())[max(len(args) - 1, 0) :]
+    if missing and all(side in kwargs for side in missing):
+        window = (*args[1:], *(kwargs.pop(side) for side in missing))
         args, kwargs["kernel_size"] = args[:1], window
     if owner == "SeparableConv2D" and "init" in kwargs:
         kwargs["depthwise_initializer"] = kwargs["pointwise_initializer"] = kwargs.pop("init")
-    if "input_length" in kwargs and owner != "Embedding":
-        kwargs["input_shape"] = (kwargs.pop("input_length"), kwargs.pop("input_dim", None))
-    for name in dropped:
+    if owner in _STEPS and "input_dim" in kwargs:
+        kwargs["input_shape"] = (kwargs.pop("input_length", None), kwargs.pop("input_dim"))
+    for name in _DROPPED.get(owner, ()):
         if name in kwargs and (value := kwargs.pop(name)) and name != "output_shape":
             hint = "put a SpatialDropout1D behind it" if name == "dropout" else "only 0 is left"
             raise TypeError(f"{owner}: the argument {name} of Keras 1 is no more: {hint}. Received: {name}={value!r}")
     for old, new in names.items():
         if old in kwargs:
             if new in kwargs:
-                raise TypeError(
-                    f"{owner}: {new} is given twice, also by its name of Keras 1. Received: {old}={kwargs[old]!r}"
-                )
+                received = f"Received: {old}={kwargs[old]!r}"
+                raise TypeError(f"{owner}: {new} is given twice, also by its name of Keras 1. {received}")
             kwargs[new] = kwargs.pop(old)
     if "dim_ordering" in names and kwargs.get("data_format") in _FORMATS:
         kwargs["data_format"] = _FORMATS[kwargs["data_format"]]

@@ -25,6 +25,11 @@ from minikeras import layers
             lambda: layers.Conv2D(nb_filter=4, nb_row=3, nb_col=2, init="ones"),
             lambda: layers.Conv2D(4, (3, 2), kernel_initializer="ones"),
         ),
+        (
+            lambda: layers.Conv2D(4, (3, 2), (2, 2), bias=False),
+            lambda: layers.Conv2D(4, (3, 2), (2, 2), use_bias=False),
+        ),
+        (lambda: layers.Conv1D(4, 3, input_dim=5), lambda: layers.Conv1D(4, 3, input_shape=(None, 5))),
         (lambda: layers.Convolution3D(4, 3, 2, 1), lambda: layers.Conv3D(4, (3, 2, 1))),
         (
             lambda: layers.Conv1D(nb_filter=4, filter_length=3, subsample_length=2, input_length=9, input_dim=5),

@@ -172,7 +172,7 @@ def test_activity_regularization_adds_its_penalty():
         (lambda: Embedding(5, 2, name="e")(np.array([[5]])), ValueError, r"Embedding 'e': .* 0 to 4.* Received: 5"),
         (lambda: Embedding(5, 2)(np.array([[-1]])), ValueError, r"integers from 0 to 4.* Received: -1"),
         (lambda: Embedding(0, 2), ValueError, r"input_dim must be a positive integer. Received: 0"),
-        (lambda: Embedding(5, 2, input_length=3)(np.array([[1]])), ValueError, r"input_length=3, input shape \(None, 1\)"),
+        (lambda: Embedding(5, 2, input_length=3)(np.array([[1]])), ValueError, r"input_length=3, .* \(None, 1\)"),
         (lambda: TimeDistributed("dense"), TypeError, r"layer must be a layer. Received: 'dense'"),
         (lambda: TimeDistributed(Dense(1))(np.ones((2, 3))), ValueError, r"must have at least 3 axes"),
         (lambda: Lambda(3), TypeError, r"function must be callable. Received: 3"),
