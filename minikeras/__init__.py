@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         activations,
         backend,
         callbacks,
+        compat,
         constraints,
         datasets,
         initializers,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         preprocessing,
         regularizers,
         utils,
+        wrappers,
     )
     from .layers import Input
     from .models import Sequential
@@ -47,6 +49,7 @@ __all__ = [
     "activations",
     "backend",
     "callbacks",
+    "compat",
     "config",
     "constraints",
     "datasets",
@@ -73,6 +76,7 @@ __all__ = [
     "utils",
     "value_and_grad",
     "vjp",
+    "wrappers",
 ]
 
 _lazy_objects = {"Input": "layers", "Sequential": "models"}

@@ -51,6 +51,8 @@ HOUSE = """
     models.training models.summary models.persistence models.network models.sequential
     models
     plot
+    wrappers wrappers.scikit_learn
+    compat __main__
 
     minikeras
 """.split()  # noqa: SIM905 (a floor reads better than fifty quoted names)
