@@ -6,15 +6,17 @@ import contextvars
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from functools import partial
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any
 
 from .. import checks
 from ..core import random
 from .sequence import Sequence
+
+Place = SimpleQueue[Any]
+"""Where one batch will be put."""
 
 _END = object()
 
@@ -44,8 +46,10 @@ class SequenceEnqueuer(ABC):
                 "use_multiprocessing=True: minikeras prepares batches in threads, not in processes", stacklevel=3
             )
         self.sequence = sequence
-        self._changed = threading.Condition()
-        self._ahead: deque[Future[Any]] = deque()
+        # Only SimpleQueue stands between the threads: the interrupt key can't leave it half locked, as it can a
+        # Condition. `_ahead` holds a place for each batch, in order, `_room` a token for each that may be added.
+        self._ahead: SimpleQueue[Place] = SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()
         self._limit = 0
         self._running = False
         self._thread: threading.Thread | None = None
@@ -69,6 +73,8 @@ class SequenceEnqueuer(ABC):
             raise RuntimeError(f"{type(self).__name__}: it is running already; call stop() first")
         workers = checks.integer(type(self).__name__, "workers", workers)
         self._limit, self._running = checks.integer(type(self).__name__, "max_queue_size", max_queue_size), True
+        self._ahead, self._room = SimpleQueue(), SimpleQueue()
+        self._give_room(self._limit)
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._produce, workers), daemon=True)
         self._thread.start()
@@ -79,12 +85,9 @@ class SequenceEnqueuer(ABC):
         Args:
             timeout: The longest wait in seconds; None waits as long as it takes.
         """
-        with self._changed:
-            self._running = False
-            for future in self._ahead:
-                future.cancel()
-            self._ahead.clear()
-            self._changed.notify_all()
+        self._running = False
+        self._give_room(self._limit)
+        self._ahead.put(_place(_END))  # wakes a consumer in another thread
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join(timeout)
@@ -114,51 +117,36 @@ class SequenceEnqueuer(ABC):
         """Put futures of batches until told to stop or at the end."""
 
     def _batches(self) -> Iterator[Any]:
-        while (future := self._next()) is not None:
-            try:
-                batch = future.result()
-            except CancelledError:  # stopped by another thread
+        while self._running:
+            batch = self._ahead.get().get()
+            if not self._running:  # stopped by another thread
                 return
-            except BaseException:
+            if isinstance(batch, _Failure):
                 self.stop()
-                raise
+                raise batch.error
             if batch is _END:
                 self.stop()
                 return
-            if not self._taken():
-                return
+            self._give_room(1)
             if batch is not None:
                 yield batch
 
-    def _next(self) -> Future[Any] | None:
-        """The oldest future, still counted as ahead; None after stop."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._ahead or not self._running)
-            return self._ahead[0] if self._running else None
+    def _give_room(self, count: int) -> None:
+        for _ in range(count):
+            self._room.put(None)
 
-    def _taken(self) -> bool:
-        """Make room for another future; False after stop."""
-        with self._changed:
-            if self._running:
-                self._ahead.popleft()
-                self._changed.notify_all()
-            return self._running
+    def _take_room(self, count: int = 1) -> bool:
+        """Wait for room; False after stop."""
+        for _ in range(count):
+            self._room.get()
+        return self._running
 
     def _produce(self, workers: int) -> None:
         with ThreadPoolExecutor(workers, thread_name_prefix="minikeras-batches") as executor:
             try:
                 self._run(executor)
             except BaseException as error:  # noqa: BLE001 (the consumer raises it)
-                self._put(partial(_failed, error))
-
-    def _put(self, make: Callable[[], Future[Any]]) -> bool:
-        """Line a future up once there is room for it; False after stop."""
-        with self._changed:
-            self._changed.wait_for(lambda: len(self._ahead) < self._limit or not self._running)
-            if self._running:
-                self._ahead.append(make())
-                self._changed.notify_all()
-            return self._running
+                self._ahead.put(_place(_Failure(error)))
 
 
 class OrderedEnqueuer(SequenceEnqueuer):
@@ -201,19 +189,23 @@ class OrderedEnqueuer(SequenceEnqueuer):
                 raise ValueError(f"OrderedEnqueuer: {type(self.sequence).__name__} has no batches: its length is 0")
             order = range(length) if self._stream is None else self._stream.permutation(length).tolist()
             for index in order:
-                run = contextvars.copy_context().run  # a context of its own: two threads can't be in the same one
-                if not self._put(partial(executor.submit, run, self.sequence.__getitem__, index)):
+                if not self._take_room():
                     return
-            if not self._all_taken():
+                place: Place = SimpleQueue()
+                self._ahead.put(place)
+                # A context of its own: two threads can't be in the same one.
+                executor.submit(contextvars.copy_context().run, self._make, index, place)
+            if not self._take_room(self._limit):  # when nothing is ahead
                 return
+            self._give_room(self._limit)
             if hasattr(self.sequence, "on_epoch_end"):
                 self.sequence.on_epoch_end()
 
-    def _all_taken(self) -> bool:
-        """Wait until nothing is ahead; False after stop."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._ahead or not self._running)
-            return self._running
+    def _make(self, index: int, place: Place) -> None:
+        try:
+            place.put(self.sequence[index] if self._running else _END)
+        except BaseException as error:  # noqa: BLE001 (the consumer raises it)
+            place.put(_Failure(error))
 
 
 class GeneratorEnqueuer(SequenceEnqueuer):
@@ -246,18 +238,20 @@ class GeneratorEnqueuer(SequenceEnqueuer):
 
     def _run(self, executor: ThreadPoolExecutor) -> None:
         for batch in self.sequence:
-            if not self._put(partial(_finished, batch)):
+            if not self._take_room():
                 return
-        self._put(partial(_finished, _END))
+            self._ahead.put(_place(batch))
+        self._ahead.put(_place(_END))
 
 
-def _finished(batch: Any) -> Future[Any]:
-    future: Future[Any] = Future()
-    future.set_result(batch)
-    return future
+class _Failure:
+    """In the place of a batch: what was raised instead."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
 
 
-def _failed(error: BaseException) -> Future[Any]:
-    future: Future[Any] = Future()
-    future.set_exception(error)
-    return future
+def _place(content: Any) -> Place:
+    place: Place = SimpleQueue()
+    place.put(content)
+    return place

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import threading
 import time
 
@@ -358,3 +360,15 @@ def test_steps_end_evaluation_and_prediction_of_arrays():
         model.evaluate(X[:20], LABELS[:20], batch_size=10, verbose=0)
     )
     assert model.predict(X, batch_size=10, steps=2).shape == (20, 3)
+
+
+def test_the_interrupt_key_works_while_training_waits_for_a_batch():
+    class Slow(Batches):
+        def __getitem__(self, index):
+            if index == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.2)
+            return super().__getitem__(index)
+
+    with pytest.raises(KeyboardInterrupt):
+        classifier().fit_generator(Slow(X, LABELS), shuffle=False, workers=2, verbose=0)
