@@ -103,21 +103,13 @@ class GeneratorFeed:
         self._use_multiprocessing = use_multiprocessing
         self._shuffle = shuffle
         self._enqueuer: SequenceEnqueuer | None = None
+        self._items: Iterator[Any] | None = None
 
     def batches(self, batch_size: int = 32) -> Iterator[Any]:
         """The next ``steps`` batches, of the size they come in."""
         return (self._convert(self._next(step)) for step in range(self.steps))
 
     def __enter__(self) -> GeneratorFeed:
-        if not self._workers:
-            self._items = self._in_this_thread()
-            return self
-        if isinstance(self._source, Sequence):
-            self._enqueuer = OrderedEnqueuer(self._source, self._use_multiprocessing, self._shuffle)
-        else:
-            self._enqueuer = GeneratorEnqueuer(self._source, self._use_multiprocessing)
-        self._enqueuer.start(workers=self._workers, max_queue_size=self._max_queue_size)
-        self._items = self._enqueuer.get()
         return self
 
     def __exit__(
@@ -127,7 +119,20 @@ class GeneratorFeed:
         if self._enqueuer is not None:
             self._enqueuer.stop()
 
+    def _start(self) -> Iterator[Any]:
+        """Called with the first batch, and not on entering, so that an interrupt finds the threads looked after."""
+        if not self._workers:
+            return self._in_this_thread()
+        if isinstance(self._source, Sequence):
+            self._enqueuer = OrderedEnqueuer(self._source, self._use_multiprocessing, self._shuffle)
+        else:
+            self._enqueuer = GeneratorEnqueuer(self._source, self._use_multiprocessing)
+        self._enqueuer.start(workers=self._workers, max_queue_size=self._max_queue_size)
+        return self._enqueuer.get()
+
     def _next(self, step: int) -> Any:
+        if self._items is None:
+            self._items = self._start()
         try:
             return next(self._items)
         except StopIteration:
