@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 from ..core.tensor import Tensor
 
@@ -72,6 +73,18 @@ def in_training() -> bool:
     """Whether layers called here behave as in training: what the innermost `call_context` says, else False."""
     context = _context.get()
     return bool(_fixed_training) if context is None else context.training
+
+
+def is_frozen(layer: Any) -> bool:
+    """Whether training leaves a layer alone, because of itself or of a model around it.
+
+    Args:
+        layer: The layer; asked inside its call.
+    """
+    context = _context.get()
+    if context is None or context.frozen is None:
+        return not layer.trainable
+    return id(layer) in context.frozen
 
 
 def in_call() -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from .. import checks, constraints, initializers, ops, regularizers
 from ..core.tensor import Parameter, Tensor
 from .base import Layer
+from .context import is_frozen
 from .shapes import InputSpec, Shape
 
 
@@ -17,7 +18,7 @@ class BatchNormalization(Layer):
 
     In training these are the statistics of the batch, over all axes but one, and a moving average of them is kept:
     ``moving = momentum * moving + (1 - momentum) * batch``, with the biased variance. Outside of training, and in a
-    layer that isn't trainable, the moving statistics are used.
+    layer that isn't trainable, or is inside of a model that isn't, the moving statistics are used.
 
     Args:
         axis: The axis of the channels: 1 with "channels_first".
@@ -125,7 +126,7 @@ class BatchNormalization(Layer):
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Normalise by the statistics of the batch in training, by the moving ones else."""
-        if training and self.trainable:
+        if training and not is_frozen(self):
             return self._by_batch(inputs)
         return self._by_moving_statistics(inputs)
 

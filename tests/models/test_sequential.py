@@ -111,6 +111,24 @@ def test_a_frozen_model_inside_another_is_not_trained():
         np.testing.assert_array_equal(array, other)
 
 
+def test_batch_normalization_inside_a_frozen_model_uses_its_moving_statistics_in_training():
+    x = np.array([[1.0], [3.0], [8.0]])
+    inner = Sequential([layers.BatchNormalization(input_shape=(1,), epsilon=0.0)])
+    inner.set_weights([[1.0], [0.0], [2.0], [4.0]])  # gamma, beta, moving mean and variance
+    inner.trainable = False
+    outer = Sequential([inner, layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+    outer.compile("sgd", "mse")
+    loss = outer.train_on_batch(x, np.zeros((3, 1)))
+    assert loss == pytest.approx(np.mean(((x - 2.0) / 2.0) ** 2))
+    np.testing.assert_array_equal(np.ravel(inner.get_weights()), [1.0, 0.0, 2.0, 4.0])
+    inner.trainable = True
+    outer.train_on_batch(x, np.zeros((3, 1)))  # not yet: it was frozen when the model was compiled
+    np.testing.assert_array_equal(np.ravel(inner.get_weights()), [1.0, 0.0, 2.0, 4.0])
+    outer.compile("sgd", "mse")
+    outer.train_on_batch(x, np.zeros((3, 1)))
+    assert inner.get_weights()[2] == pytest.approx(0.99 * 2.0 + 0.01 * x.mean())
+
+
 def test_the_gradient_reaches_the_input_of_a_called_model():
     model = Sequential([Scale(3.0, input_shape=(2,)), Offset()])
     x = Tensor(np.ones((1, 2)), requires_grad=True)
