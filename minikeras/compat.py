@@ -304,7 +304,7 @@ def run_script(path: str | os.PathLike[str], arguments: Sequence[str] = ()) -> i
     main = ModuleType("__main__")
     main.__file__ = file
     main.__loader__ = SourceFileLoader("__main__", file)
-    vars(main).update(__builtins__=__builtins__, __cached__=None)
+    vars(main).update(__builtins__=__builtins__)
     sys.modules["__main__"] = main
     try:
         code: CodeType = compile(source, file, "exec", dont_inherit=True)

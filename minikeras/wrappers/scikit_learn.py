@@ -350,7 +350,7 @@ class KerasRegressor(RegressorMixin, BaseWrapper):
         ...     model.compile("sgd", "mse")
         ...     return model
         >>> x = np.linspace(-1, 1, 32).reshape(-1, 1)
-        >>> regressor = KerasRegressor(build, epochs=200, verbose=0).fit(x, 2 * x[:, 0] + 1)
+        >>> regressor = KerasRegressor(build, epochs=200, batch_size=4, verbose=0).fit(x, 2 * x[:, 0] + 1)
         >>> regressor.predict([[0.5]]).round(2)
         array([2.], dtype=float32)
     """
