@@ -47,7 +47,7 @@ def test_the_notebook_runs_and_reads_the_digits(tmp_path, monkeypatch):
     for cell in code_of(notebook):
         cell.outputs = []
     resources = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+    nbclient.NotebookClient(notebook, timeout=900, kernel_name="python3", resources=resources).execute()
     accuracy = re.search(r"Test accuracy: ([\d.]+)%", text_of(notebook))
     assert accuracy is not None
     assert float(accuracy[1]) > 95
