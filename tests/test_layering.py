@@ -48,13 +48,15 @@ HOUSE = """
     callbacks
 
     models.legacy models.data models.objective models.compilation models.feeding models.loops models.generators
-    models.training models.summary models.persistence models.network models.sequential
+    models.training models.summary models.persistence models.network models.graph models.configuration models.functional
+    models.sequential models.cloning
     models
     plot
     wrappers wrappers.scikit_learn
-    compat __main__
+    compat
 
     minikeras
+    __main__
 """.split()  # noqa: SIM905 (a floor reads better than fifty quoted names)
 
 
