@@ -37,12 +37,13 @@ if TYPE_CHECKING:
         wrappers,
     )
     from .layers import Input
-    from .models import Sequential
+    from .models import Model, Sequential
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Input",
+    "Model",
     "Parameter",
     "Sequential",
     "Tensor",
@@ -79,7 +80,7 @@ __all__ = [
     "wrappers",
 ]
 
-_lazy_objects = {"Input": "layers", "Sequential": "models"}
+_lazy_objects = {"Input": "layers", "Model": "models", "Sequential": "models"}
 _lazy_modules = frozenset(__all__) - globals().keys() - _lazy_objects.keys()
 
 

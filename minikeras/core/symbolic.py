@@ -7,6 +7,7 @@ running it on small arrays. :func:`evaluate` replays the record on real values, 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -22,15 +23,19 @@ _PROBES = ((5, 17), (41, 137), (321, 1089))
 _LARGEST_PROBE = 10_000_000  # elements: a mistake in a call on images of free size must not fill the memory
 
 
+_numbers = itertools.count()
+
+
 class Call:
     """A recorded call: ``operation(*inputs, **static)``, where inputs (also inside lists) may be symbolic.
 
     Attributes:
         variables: the symbolic inputs that the operation differentiates the others with respect to.
         outputs: what it gives.
+        number: a later call has a larger one.
     """
 
-    __slots__ = ("inputs", "operation", "outputs", "static", "variables")
+    __slots__ = ("inputs", "number", "operation", "outputs", "static", "variables")
 
     def __init__(
         self,
@@ -39,11 +44,12 @@ class Call:
         static: dict[str, Any],
         variables: Sequence[SymbolicTensor] = (),
     ) -> None:
-        self.operation = operation
+        self.operation: Any = operation
         self.inputs = inputs
         self.static = static
         self.variables = tuple(variables)
         self.outputs: tuple[SymbolicTensor, ...] = ()
+        self.number = next(_numbers)
 
     def give(self, outputs: Sequence[tuple[Sequence[int | None], Any]]) -> None:
         """Make the outputs, a shape and a dtype for each."""

@@ -18,7 +18,9 @@ from ..core import config, symbolic
 from ..core.tensor import Parameter, Tensor, as_array
 from ..registry import Configurable
 from . import observers
+from .attached import Attaching, Attachment
 from .context import CallContext, call_context, current_context, entered, fix_training, in_call, in_training
+from .recording import Recorded
 from .shapes import (
     InputSpec,
     Shape,
@@ -46,7 +48,7 @@ __all__ = [
 ]
 
 
-class Layer(Configurable):
+class Layer(Recorded, Attaching, Configurable):
     """Base of all layers: a function of tensors with weights of its own.
 
     A subclass makes its weights in `build` by `add_weight` and computes in `call`; both are all it needs.
@@ -128,6 +130,9 @@ class Layer(Configurable):
         self._trainable_weights: list[Parameter] = []
         self._non_trainable_weights: list[Parameter] = []
         self._initial_weights = weights
+        self._nodes: list[symbolic.Call] = []
+        self._losses: list[Attachment] = []
+        self._updates: list[Attachment] = []
 
     def __str__(self) -> str:
         return f"{type(self).__name__} '{self.name}'"
@@ -227,7 +232,7 @@ class Layer(Configurable):
         training = in_training() if training is None else bool(training)
         if context is not None and context.training == training:
             return self._run(inputs, context, keywords)
-        inner = CallContext(training, context and context.penalties, context and context.frozen)
+        inner = CallContext(training, context.penalties if context else None, context.frozen if context else None)
         with entered(inner):
             return self._run(inputs, inner, keywords)
 
@@ -244,6 +249,10 @@ class Layer(Configurable):
         if self._initial_weights is not None:
             initial, self._initial_weights = self._initial_weights, None
             self.set_weights(initial)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy stands by itself: the calls of the original belong to the graph of the original.
+        return {**vars(self), "_nodes": [], "_accepted": None}
 
     def _accept(self, inputs: Any) -> None:
         """Build the layer unless it is built, and check the inputs unless the last ones had the same shapes."""
@@ -290,6 +299,7 @@ class Layer(Configurable):
         static = dict(keywords) if training is None else {"training": training, **keywords}
         masks = keywords["mask"] if "mask" in keywords else masks_of(inputs)
         outputs = symbolic.record(self, (inputs,), static, self._symbolic_outputs(inputs, static))
+        self._nodes.append(as_list(outputs)[0].source)
         if masks is not None or self._makes_masks:
             mask = self.compute_mask(inputs, masks)
             for output, its_mask in zip(as_list(outputs), _one_each(mask, outputs), strict=True):
@@ -448,8 +458,8 @@ class Layer(Configurable):
         return sum(weight.size for weight in self.weights)
 
     def _sublayers(self) -> Iterator[Layer]:
-        for value in vars(self).values():
-            if isinstance(value, (Layer, list, tuple)):
+        for name, value in vars(self).items():
+            if isinstance(value, (Layer, list, tuple)) and name != "_inside":
                 yield from (item for item in as_list(value) if isinstance(item, Layer))
 
 

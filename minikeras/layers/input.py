@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..core.symbolic import SymbolicTensor
+from ..core.symbolic import Call, SymbolicTensor
 from .base import Layer, unique_name
 from .shapes import InputSpec, Shape
 
@@ -65,6 +65,18 @@ class InputLayer(Layer):
         self.sparse = False
         self.input_spec = InputSpec(shape=self.batch_input_shape)
         self.built = True
+        self._enter()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._enter()
+
+    def _enter(self) -> None:
+        """Make the symbolic input."""
+        symbol = SymbolicTensor(self.batch_input_shape, self.dtype, self.name)
+        symbol.entry = Call(self, (), {})
+        symbol.entry.outputs = (symbol,)
+        self._nodes.append(symbol.entry)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape."""
@@ -99,4 +111,4 @@ def Input(
     layer = InputLayer(
         input_shape=shape, batch_input_shape=batch_shape, dtype=dtype, input_tensor=tensor, sparse=sparse, name=name
     )
-    return SymbolicTensor(layer.batch_input_shape, layer.dtype, layer.name)
+    return layer.output

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from .. import layers
+from ..layers import Input
+from .cloning import clone_model, model_from_config, model_from_json
+from .functional import Model
 from .persistence import load_model, save_model
 from .sequential import Sequential
 
-__all__ = ["Sequential", "load_model", "save_model"]
+__all__ = [
+    "Input",
+    "Model",
+    "Sequential",
+    "clone_model",
+    "load_model",
+    "model_from_config",
+    "model_from_json",
+    "save_model",
+]
 
-layers.registry.register(Sequential)  # a model is a layer of other models, also in their configurations
+for _model in (Model, Sequential):
+    layers.registry.register(_model)  # a model is a layer of other models, also in their configurations

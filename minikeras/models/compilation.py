@@ -32,6 +32,7 @@ class Compilable(Layer):
         self._objective: Objective | None = None
         self._trained: list[Parameter] = []
         self._penalized: list[Parameter] = []
+        self._inside: list[Layer] = []
         self._frozen: frozenset[int] = frozenset()
 
     # ------------------------------------------------------------------ what a graph of layers tells
@@ -40,6 +41,11 @@ class Compilable(Layer):
     def input_names(self) -> list[str]:
         """The names of the inputs, in order."""
         raise NotImplementedError
+
+    @property
+    def input_dtypes(self) -> list[Any]:
+        """The dtype that each input is cast to."""
+        return [self.dtype] * len(self.input_names)
 
     @property
     def output_names(self) -> list[str]:
@@ -101,8 +107,12 @@ class Compilable(Layer):
             weighted_metrics=each(_known_metric, weighted_metrics),
             sample_weight_mode=sample_weight_mode,
         )
-        if not any(as_list(list(goals.loss.values()) if isinstance(goals.loss, Mapping) else goals.loss)):
-            raise ValueError(f"{self}: compile needs a loss, such as 'mean_squared_error'. Received: loss={loss!r}")
+        given = as_list(list(goals.loss.values()) if isinstance(goals.loss, Mapping) else goals.loss)
+        if not any(given) and not any(layer._losses for layer in self._flatten()):
+            raise ValueError(
+                f"{self}: compile needs a loss, such as 'mean_squared_error', or one of add_loss. "
+                f"Received: loss={loss!r}"
+            )
         optimizer = optimizers.get(optimizer)
         self._objective = self._bind(goals) if self.built else None
         self._goals, self.optimizer = goals, optimizer
@@ -161,6 +171,8 @@ class Compilable(Layer):
             loss, values = self._loss(batch, training=True)
             if self._trained:
                 self.optimizer.apply_gradients(gradients(loss, self._trained), self._trained)
+        for update in self._functions("_updates"):
+            update()
         return values
 
     def _test_step(self, batch: Samples) -> list[float]:
@@ -173,13 +185,21 @@ class Compilable(Layer):
         with call_context(training, frozen=self._frozen) as context:
             outputs = as_list(self._forward(batch.inputs))
             penalties = [weight.regularizer(weight) for weight in self._penalized if weight.regularizer is not None]
+            penalties += [loss() for loss in self._functions("_losses")]
             return objective(outputs, batch.targets, batch.weights, [*penalties, *(context.penalties or ())])
+
+    def _functions(self, kind: str) -> list[Any]:
+        """What add_loss or add_update was given as functions, by this model and the layers in it."""
+        items = [attachment.item for layer in self._inside for attachment in getattr(layer, kind)]
+        return [item for item in items if not isinstance(item, Tensor)]
 
     def _reset_metrics(self) -> None:
         self._bound().reset_states()
 
     def _forward(self, inputs: list[np.ndarray]) -> Any:
-        tensors = [Tensor(array.astype(self.dtype, copy=False)) for array in inputs]
+        tensors = [
+            Tensor(array.astype(dtype, copy=False)) for array, dtype in zip(inputs, self.input_dtypes, strict=True)
+        ]
         return self(tensors if len(tensors) > 1 else tensors[0])
 
     # ------------------------------------------------------------------ data
@@ -227,13 +247,14 @@ class Compilable(Layer):
         self._trained = self.trainable_weights
         self._penalized = [weight for weight in self.weights if weight.regularizer is not None]
         self._frozen = frozenset(_frozen(self, True))
+        self._inside = self._flatten()
         self._objective = objective
         return objective
 
     def _unbind(self) -> None:
         """Forget the training: the layers are others now."""
         self._goals = self._objective = None
-        self._trained, self._penalized = [], []
+        self._trained, self._penalized, self._inside = [], [], []
 
 
 def each(function: Any, value: Any) -> Any:

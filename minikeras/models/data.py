@@ -66,6 +66,8 @@ def as_arrays(data: Any, names: Sequence[str], kind: str, owner: str) -> list[np
 def as_targets(data: Any, names: Sequence[str | None], owner: str) -> Weights:
     """One array per output, None where the name is None (an output without a loss); see `as_arrays`."""
     wanted = [name for name in names if name is not None]
+    if not wanted and data is None:
+        return [None for _ in names]
     arrays = iter(as_arrays(data, wanted, "target", owner))
     return [None if name is None else next(arrays) for name in names]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,9 +11,9 @@ from ..core.symbolic import Call, Program, SymbolicTensor, symbols_in
 from ..core.tensor import Tensor
 from ..layers.base import Layer, call_context
 from ..layers.context import current_context
-from ..layers.shapes import InputSpec, Shape, as_list, count, is_shape, map_shapes, masks_of
+from ..layers.shapes import InputSpec, Shape, as_list, count, is_shape, map_shapes, masks_of, shapes_of
 from .configuration import graph_config, graph_from_config
-from .graph import Graph, node_of
+from .graph import Graph, node_of, unflatten
 from .network import Network
 
 
@@ -52,11 +53,11 @@ class Model(Network):
         self._number_of_inputs = 0
         self._own_shapes: list[Shape] = []
         if inputs is not None or outputs is not None:
-            self._connect(*(self._symbols(given, what) for given, what in ((inputs, "inputs"), (outputs, "outputs"))))
+            self._connect(*(self._checked(given, what) for given, what in ((inputs, "inputs"), (outputs, "outputs"))))
 
     # ------------------------------------------------------------------ the graph
 
-    def _symbols(self, given: Any, what: str) -> list[SymbolicTensor]:
+    def _checked(self, given: Any, what: str) -> list[SymbolicTensor]:
         if given is None:
             raise TypeError(f"{self}: a model needs inputs and outputs. Received: {what}=None")
         for item in as_list(given):
@@ -95,11 +96,30 @@ class Model(Network):
             raise AttributeError(f"{self} has no {what}: it isn't made of symbolic inputs and outputs")
         return graph
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if self._graph is not None:
+            symbolic_losses = [a.item for a in self._losses if isinstance(a.item, SymbolicTensor)]
+            state["_losses"] = [a for a in self._losses if not isinstance(a.item, SymbolicTensor)]
+            state["_graph"] = self._graph.flatten(symbolic_losses)
+            state["_number_of_losses"] = len(symbolic_losses)
+        return {**state, "_loss_program": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        flat = state.pop("_graph", None)
+        vars(self).update(state, _graph=None)
+        if flat is not None:
+            inputs, made = unflatten(flat)
+            number = len(made) - state.get("_number_of_losses", 0)
+            self._connect(inputs, made[:number])
+            for loss in made[number:]:
+                self.add_loss(loss)
+
     @property
     def layers(self) -> list[Layer]:
         """The layers, from the inputs on: in Keras's order, which is that of the weights."""
         graph = self._connected()
-        return list(graph.layers) if graph is not None else list(super()._sublayers())
+        return list(graph.layers) if graph is not None else list(Layer._sublayers(self))
 
     @property
     def inputs(self) -> list[SymbolicTensor]:
@@ -129,7 +149,7 @@ class Model(Network):
     @property
     def output_shape(self) -> Any:
         """The shape of the output with the batch axis, or the list of several."""
-        return _one_or_list(self.output_shapes)
+        return _one_or_list(self._own_shapes or [symbol.shape for symbol in self.outputs])
 
     @property
     def input_mask(self) -> Any:
@@ -252,10 +272,9 @@ class Model(Network):
             for attachment in layer._losses
             if isinstance(attachment.item, SymbolicTensor)
         ]
-        graph = self._connected()
-        for loss in found if graph is not None else ():
+        for loss in found:
             try:
-                Program(graph.inputs, [loss])
+                Program(self.inputs, [loss])
             except ValueError as error:
                 raise ValueError(f"{self}: a loss of add_loss isn't made of the model's inputs: {error}") from None
         return found
@@ -292,7 +311,7 @@ class Model(Network):
         graph = self._connected()
         if graph is None:
             return super()._symbolic_outputs(inputs, keywords)
-        shapes = self.compute_output_shape([x.shape for x in as_list(inputs)])
+        shapes = self.compute_output_shape(shapes_of(inputs))
         pairs = [
             (shape, output.dtype)
             for shape, output in zip([shapes] if is_shape(shapes) else shapes, graph.outputs, strict=True)
@@ -313,6 +332,15 @@ class Model(Network):
             InputSpec(shape=(None, *symbol.shape[1:])).check(tuple(shape), f"{self}, input {symbol.name!r}")
 
     # ------------------------------------------------------------------ configuration
+
+    def to_json(self, **keywords: Any) -> str:
+        """Return the configuration as JSON text in Keras 2's form, for `model_from_json`.
+
+        Args:
+            **keywords: For ``json.dumps``.
+        """
+        config = {"class_name": type(self).__name__, "config": self.get_config()}
+        return json.dumps({**config, "keras_version": "2.2.4", "backend": "minikeras"}, **keywords)
 
     def get_config(self) -> dict[str, Any]:
         """Return the layers' configurations and how they are connected, in Keras 2's form.

@@ -87,7 +87,7 @@ class Graph:
     def replay(self, symbols: Sequence[SymbolicTensor], copies: dict[int, Layer]) -> list[SymbolicTensor]:
         """Record the same calls anew on other inputs, with copies in place of the layers; return the outputs."""
         known = dict(zip(map(id, self.inputs), symbols, strict=True))
-        for call in sorted(self.program.calls, key=self._age):
+        for call in sorted(self.program.calls, key=lambda call: call.number):
             operation = copies.get(id(call.operation), call.operation)
             arguments, static = _substituted(call.inputs, known), _substituted([*call.static.values()], known)
             results = operation(*arguments, **dict(zip(call.static, static, strict=True)))
@@ -95,8 +95,47 @@ class Graph:
             known.update(zip(map(id, call.outputs), results, strict=True))
         return [known[id(symbol)] for symbol in self.outputs]
 
-    def _age(self, call: Call) -> int:
-        return self.program.calls.index(call)
+    def flatten(self, further: Sequence[SymbolicTensor]) -> tuple[Any, ...]:
+        """The graph, and further symbols made of its inputs, as a flat list of calls: symbols are numbers here.
+
+        This is how graphs are copied and pickled, whatever their depth.
+        """
+        wanted = [*self.outputs, *further]
+        calls = sorted(Program(self.inputs, wanted).calls, key=lambda call: call.number)
+        symbols = [*self.inputs, *(output for call in calls for output in call.outputs)]
+        numbers: dict[int, Any] = {id(symbol): _Number(i) for i, symbol in enumerate(symbols)}
+        steps = [
+            (call.operation, _substituted(call.inputs, numbers), _substituted(list(call.static.items()), numbers))
+            for call in calls
+        ]
+        entries = [node_of(symbol).operation for symbol in self.inputs]
+        return entries, steps, [numbers[id(symbol)].value for symbol in wanted]
+
+
+class _Number:
+    """Stands for a symbol in a flat graph."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+
+def unflatten(flat: tuple[Any, ...]) -> tuple[list[SymbolicTensor], list[SymbolicTensor]]:
+    """Record the calls of a flat graph; return its inputs, and what it was asked for."""
+    entries, steps, wanted = flat
+    inputs = [layer.output for layer in entries]
+    symbols = list(inputs)
+    for operation, arguments, static in steps:
+        results = operation(*_numbered(arguments, symbols), **dict(_numbered(static, symbols)))
+        symbols += results if isinstance(results, (list, tuple)) else [results]
+    return inputs, [symbols[number] for number in wanted]
+
+
+def _numbered(item: Any, symbols: Sequence[SymbolicTensor]) -> Any:
+    if isinstance(item, _Number):
+        return symbols[item.value]
+    return type(item)([_numbered(part, symbols) for part in item]) if isinstance(item, (list, tuple)) else item
 
 
 def node_of(symbol: SymbolicTensor) -> Call:

@@ -132,7 +132,7 @@ class Loops(Compilable):
         return single([np.concatenate(arrays) for arrays in zip(*parts, strict=True)])
 
     def _outputs(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
-        with no_grad(), call_context(training=False):
+        with no_grad(), call_context(training=False, collect=False):
             return [output.numpy() for output in as_list(self._forward(inputs))]
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from .. import saving
 from ..layers.base import Layer
+from ..layers.context import CallContext, entered
 from ..layers.shapes import Shape
 from .persistence import save_model
 from .summary import print_summary
@@ -17,6 +19,16 @@ class Network(Trainer):
     """A layer made of named layers."""
 
     _masks_inside = True
+
+    def _sublayers(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def _run(self, inputs: Any, context: CallContext, keywords: dict[str, Any]) -> Any:
+        if self.trainable or not context.training or context.frozen is not None:
+            return super()._run(inputs, context, keywords)
+        frozen = frozenset(id(layer) for layer in self._flatten())
+        with entered(CallContext(True, context.penalties, frozen)) as inner:
+            return super()._run(inputs, inner, keywords)
 
     @property
     def layers(self) -> list[Layer]:

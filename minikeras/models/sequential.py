@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from .. import layers as layers_module
-from ..core.symbolic import SymbolicTensor
+from ..core.symbolic import Call, SymbolicTensor
 from ..core.tensor import Tensor
 from ..layers.base import Layer
-from ..layers.shapes import InputSpec, Shape, as_shape
-from .network import Network
+from ..layers.shapes import InputSpec, Shape, as_shape, is_shape
+from .functional import Model
+from .graph import Graph
 
 
-class Sequential(Network):
+class Sequential(Model):
     """A model whose layers follow one another, each with one input and one output.
 
     The weights are made as soon as the shape of the input is known: from the ``input_shape`` (or
@@ -48,7 +49,7 @@ class Sequential(Network):
     def __init__(self, layers: Sequence[Layer] | None = None, name: str | None = None) -> None:
         super().__init__(name=name)
         self._layers: list[Layer] = []
-        self._shapes: list[Shape] = []
+        self._symbols: list[SymbolicTensor] = []  # the input, and the output of each layer, once the shape is known
         if isinstance(layers, Layer):
             raise TypeError(f"{self}: layers must be a list of layers. Received: {layers!r}")
         for layer in layers or ():
@@ -66,22 +67,24 @@ class Sequential(Network):
             TypeError: If it isn't a layer.
             ValueError: If it can't take the output so far, or its name is taken.
         """
-        if isinstance(layer, SymbolicTensor) and layer.source is None and not self._layers:
-            layer = layers_module.InputLayer(batch_input_shape=layer.shape, dtype=layer.dtype, name=layer.name)
+        if isinstance(layer, SymbolicTensor) and layer.entry is not None and not self._layers:
+            layer = layer.entry.operation
         if not isinstance(layer, Layer):
             hint = ": give an instance, with ()" if isinstance(layer, type) else ""
             raise TypeError(f"{self}: add takes a layer{hint}. Received: {layer!r}")
         if any(layer is other or layer.name == other.name for other in self._layers):
             raise ValueError(f"{self}: the name of each layer must be its own. Received: another {layer}")
         if not self._layers:
-            if layer.batch_input_shape is not None:
-                self._follow([layer], layer.batch_input_shape)
-                self.batch_input_shape = layer.batch_input_shape
-                self.input_spec = InputSpec(shape=(None, *layer.batch_input_shape[1:]))
+            shape = layer.batch_input_shape
+            if shape is None and isinstance(layer, Model) and layer.built:
+                shape = layer.input_shape
+            if shape is not None:
+                self._begin(layer, shape)
+                self._follow([layer])
                 self.built = True
             self.dtype = layer.dtype
         elif self.built:
-            self._follow([layer], self._shapes[-1])
+            self._follow([layer])
         self._layers.append(layer)
         self._unbind()
 
@@ -94,11 +97,13 @@ class Sequential(Network):
         if not self._layers:
             raise TypeError(f"{self}: there are no layers to pop")
         self._layers.pop()
+        self._nodes.clear()
         if self.built:
-            self._shapes.pop()
+            self._leave(self._symbols.pop())
         if not self._layers:
+            self._symbols.clear()
             self.built = False
-            self.batch_input_shape = self.input_spec = None
+            self.batch_input_shape = None
         self._unbind()
 
     @property
@@ -120,44 +125,24 @@ class Sequential(Network):
         if not self._layers:
             raise ValueError(f"{self}: there are no layers to build")
         shape = as_shape(input_shape, self, "input_shape")
-        self._shapes.clear()
-        self._follow(self._layers, shape)
-        self.batch_input_shape = shape
-        super().build(shape)
+        for symbol in self._symbols[1:]:
+            self._leave(symbol)
+        self._begin(self._layers[0], shape)
+        self._follow(self._layers)
+        self.built = True
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the output's shape for an input's shape, batch axis and None included."""
-        for layer in self._layers:
+        for layer in self.layers:
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
 
     @property
-    def input_shape(self) -> Shape:
-        """The shape of the input with the batch axis.
-
-        Raises:
-            AttributeError: Before the model is built.
-        """
-        if self.batch_input_shape is None:
-            raise AttributeError(f"{self} is not built: its input's shape is not known yet")
-        return self.batch_input_shape
-
-    @property
-    def output_shape(self) -> Shape:
-        """The shape of the output with the batch axis.
-
-        Raises:
-            AttributeError: Before the model is built.
-        """
-        if not self._shapes:
-            raise AttributeError(f"{self} is not built: its output's shape is not known yet")
-        return self._shapes[-1]
-
-    @property
     def layer_shapes(self) -> list[Shape | None]:
         """The shape of each layer's output; None where it isn't known yet."""
-        shapes: list[Shape | None] = [*self._shapes] if self.built else [None] * len(self._layers)
-        return shapes[1:] if self._starts_with_input() else shapes
+        if not self.built:
+            return [None] * len(self.layers)
+        return [symbol.shape for symbol in self._symbols[1:]]
 
     @property
     def input_names(self) -> list[str]:
@@ -169,11 +154,6 @@ class Sequential(Network):
     def output_names(self) -> list[str]:
         """The name of the output: that of the last layer."""
         return [self.output_layers[0].name]
-
-    @property
-    def output_shapes(self) -> list[Shape]:
-        """The shape of the output, in a list."""
-        return [self.output_shape]
 
     @property
     def output_layers(self) -> list[Layer]:
@@ -231,6 +211,8 @@ class Sequential(Network):
         Returns:
             The output of the last layer.
         """
+        if self.built:
+            return super().call(inputs)
         for layer in self.layers:
             inputs = layer(inputs)
         return inputs
@@ -266,21 +248,70 @@ class Sequential(Network):
 
     # ------------------------------------------------------------------ helpers
 
-    def _follow(self, layers: Sequence[Layer], shape: Shape) -> None:
-        """Build layers one after the other from this input shape on, and note the shapes of their outputs."""
-        shapes = []
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_graph": None, "_symbols": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self.built and self._layers:
+            self._begin(self._layers[0], self.batch_input_shape or ())
+            self._follow(self._layers)
+
+    def _known_graph(self, what: str) -> Graph:
+        if not self._symbols:
+            raise AttributeError(f"{self} is not built: its {what} and their shapes are not known yet")
+        return super()._known_graph(what)
+
+    def _begin(self, layer: Layer, shape: Shape) -> None:
+        """Make the symbolic input, unless the first layer is one."""
+        if isinstance(layer, layers_module.InputLayer):
+            symbol = layer.output
+        else:
+            dtype = layer.input_dtypes[0] if isinstance(layer, Model) and layer.built else layer.dtype
+            symbol = layers_module.Input(batch_shape=shape, dtype=dtype, name=f"{layer.name}_input")
+        self._symbols = [symbol]
+        self.batch_input_shape = shape
+
+    def _follow(self, layers: Sequence[Layer]) -> None:
+        """Call layers one after the other, from the last symbolic output on."""
+        symbol = self._symbols[-1]
+        made = []
         for layer in layers:
-            try:
-                layer.ensure_built(shape)
-                shape = layer.compute_output_shape(shape)
-            except ValueError as error:
-                raise ValueError(f"{self}: {layer} can't take the shape {shape}. {error}") from error
-            shapes.append(shape)
-        self._shapes += shapes
+            if not isinstance(layer, layers_module.InputLayer):
+                try:
+                    symbol = layer(symbol)
+                except ValueError as error:
+                    raise ValueError(f"{self}: {layer} can't take the shape {symbol.shape}. {error}") from error
+                if not isinstance(symbol, SymbolicTensor):
+                    raise ValueError(
+                        f"{self}: each layer must have one output; for several there is Model. Received: {layer}, "
+                        f"which has {len(symbol)}"
+                    )
+                made.append(symbol)
+        self._symbols += made
+        own = Call(self, (self._symbols[0],), {})
+        own.outputs = (self._symbols[-1],)
+        self._nodes[:1] = [own]
+        self._graph = self._loss_program = None
+
+    def _leave(self, symbol: SymbolicTensor) -> None:
+        """Forget the call that made this output."""
+        call = symbol.source
+        if call is not None and call in call.operation._nodes:
+            call.operation._nodes.remove(call)
+        self._graph = self._loss_program = None
+
+    def _connected(self) -> Graph | None:
+        if self._graph is None and self._symbols:
+            self._graph = Graph(self._symbols[:1], self._symbols[-1:], str(self))
+        return self._graph
 
     def _check_inputs(self, shapes: Any) -> None:
-        if self.input_spec is not None:
-            self.input_spec.check(tuple(shapes), f"{self}, {self.layers[0]}" if self.layers else str(self))
+        if self._symbols:
+            owner = f"{self}, {self.layers[0]}" if self.layers else str(self)
+            if not is_shape(shapes):
+                raise ValueError(f"{owner}: expected one input. Received: {len(shapes)}, shapes {shapes}")
+            InputSpec(shape=(None, *self._symbols[0].shape[1:])).check(tuple(shapes), owner)
 
     def _starts_with_input(self) -> bool:
         return bool(self._layers) and isinstance(self._layers[0], layers_module.InputLayer)

@@ -37,7 +37,7 @@ def assert_close(actual, expected):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", [*WITHOUT_MOVING_STATISTICS, "sep"])
+@pytest.mark.parametrize("name", [*WITHOUT_MOVING_STATISTICS, "sep", "resid"])
 def test_predictions_and_every_step_of_training_are_kerass(name):
     model, arrays = compiled(name)
     assert_close(model.predict(arrays["x"]), arrays["before"])
@@ -68,3 +68,14 @@ def test_the_configuration_of_keras_comes_back():
     for layer, original in zip(again["layers"], config["layers"], strict=True):
         assert layer["class_name"] == original["class_name"]
         assert {key: layer["config"][key] for key in original["config"]} == original["config"]
+
+
+def test_the_configuration_of_a_graph_comes_back():
+    model, _ = compiled("resid")
+    config = json.loads((FOLDER / "resid.json").read_text(encoding="utf-8"))["config"]
+    again = json.loads(model.to_json())["config"]
+    assert [layer["name"] for layer in again["layers"]] == [layer["name"] for layer in config["layers"]]
+    for layer, original in zip(again.pop("layers"), config.pop("layers"), strict=True):
+        assert {key: layer["config"][key] for key in original["config"]} == original["config"]
+        assert {**layer, "config": None} == {**original, "config": None}
+    assert again == config

@@ -1,0 +1,93 @@
+"""Models from descriptions, and models from models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from .. import layers as layers_module
+from ..core.symbolic import SymbolicTensor
+from ..layers.base import Layer
+from ..layers.input import Input, InputLayer
+from ..layers.shapes import as_list
+from .functional import Model
+from .sequential import Sequential
+
+
+def model_from_config(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Make a model from a configuration; the weights are new.
+
+    Args:
+        config: ``{"class_name": ..., "config": model.get_config()}``.
+        custom_objects: Dict from name to class or function of your own.
+
+    Raises:
+        TypeError: For a list, the configuration of a Sequential's layers: `Sequential.from_config` takes it.
+        ValueError: If a class is unknown or a configuration doesn't fit.
+    """
+    if isinstance(config, (list, tuple)):
+        raise TypeError(
+            "model_from_config expects a dict, not a list: for that there is Sequential.from_config(config)"
+        )
+    return layers_module.deserialize(config, custom_objects=custom_objects)
+
+
+def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Make a model from what ``to_json`` gave, also that of Keras 2; the weights are new.
+
+    Args:
+        json_string: The text.
+        custom_objects: Dict from name to class or function of your own.
+
+    Raises:
+        ValueError: If it is no JSON, a class is unknown, or a configuration doesn't fit.
+    """
+    return model_from_config(json.loads(json_string), custom_objects)
+
+
+def clone_model(model: Model, input_tensors: Any = None) -> Any:
+    """Make a model of new layers with the same configurations and connections, and new weights.
+
+    Args:
+        model: A Sequential or a Model made of symbolic inputs and outputs.
+        input_tensors: What `Input` gave, for each input; new ones if None.
+
+    Raises:
+        TypeError: If it is something else.
+        ValueError: If input_tensors don't fit.
+    """
+    if not isinstance(model, Model):
+        raise TypeError(f"clone_model expects a model. Received: {model!r}")
+    given = None if input_tensors is None else as_list(input_tensors)
+    for symbol in given or ():
+        if not isinstance(symbol, SymbolicTensor) or symbol.entry is None:
+            raise ValueError(f"clone_model: input_tensors must come from Input. Received: {symbol!r}")
+    if isinstance(model, Sequential):
+        copies = [_copy(layer) for layer in model._layers]
+        if given is not None:
+            copies = [given[0], *copies[len(model._layers) - len(model.layers) :]]
+        clone: Any = Sequential(copies, name=model.name)
+        if not clone.built and model.built:
+            clone.build(model.input_shape)
+        return clone
+    graph = model._connected()
+    if graph is None:
+        raise TypeError(
+            f"clone_model expects a model made of symbolic inputs and outputs; {model} writes its own call: make "
+            "another by its class"
+        )
+    if given is not None and len(given) != len(graph.inputs):
+        raise ValueError(f"clone_model: {model} has {len(graph.inputs)} inputs. Received: {len(given)} input_tensors")
+    inputs = given or [Input(batch_shape=s.shape, dtype=s.dtype, name=s.name) for s in graph.inputs]
+    mapping = {id(layer): _copy(layer) for layer in graph.layers if not isinstance(layer, InputLayer)}
+    return Model(inputs, graph.replay(inputs, mapping), name=model.name)
+
+
+def _copy(layer: Layer) -> Layer:
+    if isinstance(layer, Model) and type(layer).from_config.__func__ in _PLAIN:  # type: ignore[attr-defined]
+        return clone_model(layer)
+    return type(layer).from_config(layer.get_config())
+
+
+_PLAIN = (Model.from_config.__func__, Sequential.from_config.__func__)  # type: ignore[attr-defined]
