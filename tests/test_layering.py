@@ -29,7 +29,8 @@ HOUSE = """
     activations initializers regularizers constraints losses metrics
     optimizers.hyperparameter optimizers.base optimizers.sgd optimizers.adagrad optimizers.adam optimizers
 
-    layers.shapes layers.context layers.observers layers.recording layers.attached layers.base layers.spatial layers.input layers.core layers.conv layers.conv_transpose layers.separable
+    layers.shapes layers.context layers.observers layers.recording layers.attached layers.base layers.spatial
+    layers.input layers.core layers.conv layers.conv_transpose layers.separable
     layers.cropping layers.padding layers.upsampling layers.pooling layers.normalization layers.activation layers.merge
     layers.noise layers.masking layers.lambda_layer layers.local layers.embedding layers.catalog layers.wrappers
     layers.legacy

@@ -169,6 +169,12 @@ class Model(Network):
             return [None] * len(self.layers)
         return [_one_or_list([symbol.shape for symbol in graph.nodes(layer)[0].outputs]) for layer in graph.layers]
 
+    def _layer_sources(self) -> list[list[str]] | None:
+        graph = self._connected()
+        if graph is None or graph.is_chain():
+            return None
+        return [graph.sources(layer) for layer in graph.layers]
+
     # ------------------------------------------------------------------ what training asks for
 
     @property

@@ -52,6 +52,24 @@ class Graph:
         here = {id(call) for call in self.program.calls} | {id(symbol.entry) for symbol in self.inputs}
         return [node for node in layer._nodes if id(node) in here]
 
+    def sources(self, layer: Layer) -> list[str]:
+        """What a layer is called on: ``name[node][output]`` as Keras writes it, or the name of an operation."""
+        found = []
+        for node in self.nodes(layer):
+            for symbol in symbols_in([*node.inputs]):
+                source = node_of(symbol)
+                if isinstance(source.operation, Layer):
+                    found.append(f"{source.operation.name}[{source.operation._nodes.index(source)}][{symbol.output}]")
+                else:
+                    found.append(source.operation.name)
+        return found
+
+    def is_chain(self) -> bool:
+        """Whether the layers follow one another, each with one input and one call."""
+        steps = [[id(node_of(symbol)) for symbol in symbols_in([*call.inputs])] for call in self.program.calls]
+        expected = [[id(node)] for node in ([symbol.entry for symbol in self.inputs] + self.program.calls)[:-1]]
+        return steps == expected and len(self.layers) == len(steps) + 1
+
     def output_shapes(self, input_shapes: Sequence[Shape]) -> list[Shape]:
         """The shapes of the outputs for inputs of other shapes than those it was made with."""
         known = {

@@ -40,6 +40,10 @@ class Network(Trainer):
         """The shape of each layer's output, with the batch axis; None where it isn't known yet."""
         raise NotImplementedError
 
+    def _layer_sources(self) -> list[list[str]] | None:
+        """What each layer is connected to; None if they just follow one another, or nobody knows."""
+        return None
+
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """Find a layer by its name, or by its index in ``layers``.
 
@@ -68,11 +72,12 @@ class Network(Trainer):
 
         Args:
             line_length: Width of the table; as wide as its content if None.
-            positions: Where the three columns end: shares of the width, or characters if the last is larger than 1.
+            positions: Where the columns end: shares of the width, or characters if the last is larger than 1. There
+                are three, and one more for what each layer is connected to unless the layers just follow one another.
             print_fn: Called with each line instead of ``print``.
         """
         rows = zip(self.layers, self.layer_shapes, strict=True)
-        print_summary(str(self), rows, self, line_length, positions, print_fn)
+        print_summary(str(self), rows, self, line_length, positions, print_fn, self._layer_sources())
 
     def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True) -> None:
         """Write the whole model to one ``.npz`` file, for `load_model`; see `models.save_model`.

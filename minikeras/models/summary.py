@@ -18,6 +18,7 @@ def print_summary(
     line_length: int | None = None,
     positions: Sequence[float] | None = None,
     print_fn: Callable[[str], object] | None = None,
+    sources: Sequence[Sequence[str]] | None = None,
 ) -> None:
     """Print a line for each layer, and the number of parameters.
 
@@ -28,18 +29,29 @@ def print_summary(
         line_length: Width of the table; as wide as its content if None.
         positions: Where the columns end: shares of the width, or characters if the last is larger than 1.
         print_fn: Called with each line instead of ``print``.
+        sources: What each layer is connected to, in a column of its own and a line for each; no column if None.
     """
     write = print_fn or print
-    rows = [
+    rows: list[Sequence[str]] = [
         (f"{layer.name} ({type(layer).__name__})", "?" if shape is None else str(shape), _parameters(layer))
         for layer, shape in layers
     ]
-    ends = _column_ends([_HEAD, *rows], line_length, positions)
+    head: Sequence[str] = _HEAD
+    if sources is not None:
+        head = (*_HEAD, "Connected to")
+        rows = [line for row, names in zip(rows, sources, strict=True) for line in _with_sources(row, names)]
+    ends = _column_ends([head, *rows], line_length, positions)
     rule = "─" * ends[-1]
-    for line in (title, rule, _line(_HEAD, ends), rule, *(_line(row, ends) for row in rows), rule):
+    for line in (title, rule, _line(head, ends), rule, *(_line(row, ends) for row in rows), rule):
         write(line)
     for line in _totals(model):
         write(line)
+
+
+def _with_sources(row: Sequence[str], names: Sequence[str]) -> list[Sequence[str]]:
+    """A row and what its layer is connected to, further names in rows of their own."""
+    first, *others = names or [""]
+    return [(*row, first), *(("", "", "", name) for name in others)]
 
 
 def _parameters(layer: Layer) -> str:
@@ -61,14 +73,16 @@ def _totals(model: Layer) -> list[str]:
 def _column_ends(
     rows: Sequence[Sequence[str]], line_length: int | None, positions: Sequence[float] | None
 ) -> list[int]:
+    columns = len(rows[0])
     if line_length is None and positions is None:
-        widths = [max(len(row[i]) for row in rows) + _GAP for i in range(len(_HEAD))]
+        widths = [max(len(row[i]) for row in rows) + _GAP for i in range(columns)]
         return [sum(widths[: i + 1]) for i in range(len(widths))]
-    length = line_length or 65
-    shares = list(positions or (0.45, 0.85, 1.0))
-    if len(shares) < len(_HEAD) or sorted(shares) != shares:
-        raise ValueError(f"summary: positions must be {len(_HEAD)} rising numbers. Received: {positions!r}")
-    return [int(share * length) if shares[-1] <= 1 else int(share) for share in shares[: len(_HEAD)]]
+    plain = columns == len(_HEAD)
+    length = line_length or (65 if plain else 98)
+    shares = list(positions or ((0.45, 0.85, 1.0) if plain else (0.33, 0.55, 0.67, 1.0)))
+    if len(shares) < columns or sorted(shares) != shares:
+        raise ValueError(f"summary: positions must be {columns} rising numbers. Received: {positions!r}")
+    return [int(share * length) if shares[-1] <= 1 else int(share) for share in shares[:columns]]
 
 
 def _line(fields: Sequence[str], ends: Sequence[int]) -> str:

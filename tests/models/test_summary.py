@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from minikeras import Sequential, layers
+from minikeras import Model, Sequential, layers, ops
 
 
 def net():
@@ -71,3 +71,26 @@ def test_positions_that_do_not_rise_are_refused():
 def test_summary_prints_by_default(capsys):
     net().summary()
     assert "Total params: 5,056" in capsys.readouterr().out
+
+
+def test_a_graph_shows_what_each_layer_is_connected_to():
+    x = layers.Input((3,), name="x")
+    shared = layers.Dense(3, name="shared")
+    y = layers.Add(name="sum")([shared(x), shared(ops.square(x))])
+    assert lines_of(Model(x, y, name="net"))[2:-3] == [
+        "Layer (type)    Output Shape  Param #  Connected to",
+        "─" * 53,
+        "x (InputLayer)  (None, 3)     0",
+        "shared (Dense)  (None, 3)     12       x[0][0]",
+        "                                       square",
+        "sum (Add)       (None, 3)     0        shared[0][0]",
+        "                                       shared[1][0]",
+        "─" * 53,
+    ]
+
+
+def test_layers_that_follow_one_another_need_no_such_column():
+    x = layers.Input((3,), name="x")
+    lines = lines_of(Model(x, layers.Dense(2, name="b")(layers.Dense(3, name="a")(x))))
+    assert [line.split()[0] for line in lines[4:7]] == ["x", "a", "b"]
+    assert "Connected to" not in lines[2]
