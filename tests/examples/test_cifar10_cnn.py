@@ -1,0 +1,11 @@
+"""The network of cifar10_cnn.py on drawn pictures, augmented."""
+
+from __future__ import annotations
+
+from tests.examples.running import number, run
+
+
+def test_kinds_of_pictures_are_learned_from_augmented_batches(tmp_path):
+    text = run("cifar10_cnn.py", "--pictures", "300", "--epochs", "5", "--batch-size", "16", cwd=tmp_path)
+    assert number(r"Test accuracy of the network: ([\d.]+)%", text) > 25  # guessing gives 10
+    assert number(r"Test accuracy of the nearest neighbour: ([\d.]+)%", text) > 20
