@@ -237,11 +237,12 @@ class Model(Network):
             self._number_of_inputs = len(as_list(symbols))
         super().build(input_shape)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, mask: Any = None) -> Any:
         """Compute the outputs.
 
         Args:
             inputs: A Tensor for each input, in a list if there are several.
+            mask: Kept for Keras's signature: the inputs carry their masks.
 
         Returns:
             A Tensor, or a list for several outputs.

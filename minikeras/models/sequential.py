@@ -113,17 +113,20 @@ class Sequential(Model):
 
     # ------------------------------------------------------------------ shapes
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Any = None) -> None:
         """Make the weights of all layers.
 
         Args:
-            input_shape: With the batch axis in front, None where a dimension is free.
+            input_shape: With the batch axis in front, None where a dimension is free. It may be left out for a model
+                that is built already: nothing happens.
 
         Raises:
             ValueError: If there are no layers, or one can't take its input.
         """
         if not self._layers:
             raise ValueError(f"{self}: there are no layers to build")
+        if input_shape is None and self.built:
+            return
         shape = as_shape(input_shape, self, "input_shape")
         for symbol in self._symbols[1:]:
             self._leave(symbol)
@@ -202,11 +205,12 @@ class Sequential(Model):
 
     # ------------------------------------------------------------------ computation and configuration
 
-    def call(self, inputs: Tensor) -> Tensor:
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Compute the layers one after the other.
 
         Args:
             inputs: (samples, ...), what the first layer takes.
+            mask: Kept for Keras's signature: the input carries its mask.
 
         Returns:
             The output of the last layer.
