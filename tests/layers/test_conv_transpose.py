@@ -134,9 +134,18 @@ def test_a_fused_activation_is_the_function():
         (lambda: Conv2DTranspose(1, 3, padding="causal"), r"padding must be one of 'valid', 'same'. Rec"),
         (lambda: Conv1DTranspose(1, 3, padding="causal"), r"padding must be one of 'valid', 'same'. Rec"),
         (lambda: Conv2DTranspose(1, 3, strides=2, dilation_rate=2), r"strides other than 1 and a dilation_rate"),
-        (lambda: Conv2DTranspose(1, 3, strides=2, output_padding=-1), r"output_padding must be an integer of at least 0"),
-        (lambda: Conv2DTranspose(1, 3, strides=2, output_padding=(0, True)), r"output_padding must be .* Received: True"),
-        (lambda: Conv2DTranspose(1, 3, strides=2, output_padding=(0, 0, 0)), r"output_padding must be .* a tuple of 2, one"),
+        (
+            lambda: Conv2DTranspose(1, 3, strides=2, output_padding=-1),
+            r"output_padding must be an integer of at least 0",
+        ),
+        (
+            lambda: Conv2DTranspose(1, 3, strides=2, output_padding=(0, True)),
+            r"output_padding must be .* Received: True",
+        ),
+        (
+            lambda: Conv2DTranspose(1, 3, strides=2, output_padding=(0, 0, 0)),
+            r"output_padding must be .* a tuple of 2, one",
+        ),
         (
             lambda: Conv2DTranspose(1, 3, (1, 2), output_padding=(0, 2), name="c"),
             r"Conv2DTranspose 'c': output_padding must be less than the stride. Received: output_padding=\(0, 2\), str",

@@ -152,7 +152,10 @@ def test_initializers_regularizers_and_constraints_reach_their_weights():
         (lambda: DepthwiseConv2D(3, depth_multiplier=0, name="d"), r"DepthwiseConv2D 'd': depth_multiplier must be"),
         (lambda: DepthwiseConv2D(3, depth_multiplier=1.0), r"depth_multiplier must be .* Received: 1.0"),
         (lambda: SeparableConv2D(-4, 3, name="s"), r"SeparableConv2D 's': filters must be a positive .* Received: -4"),
-        (lambda: SeparableConv2D(4, 3, strides=2, dilation_rate=2), r"strides other than 1 and a dilation_rate other than 1"),
+        (
+            lambda: SeparableConv2D(4, 3, strides=2, dilation_rate=2),
+            r"strides other than 1 and a dilation_rate other than 1",
+        ),
         (lambda: DepthwiseConv2D(3, 2, dilation_rate=2), r"strides other than 1 and a dilation_rate other than 1"),
         (lambda: SeparableConv2D(4, 3, padding="causal"), r"padding must be one of 'valid', 'same'. Rec"),
         (
