@@ -94,7 +94,7 @@ def test_other_metrics_keep_their_name():
 
     assert metrics.resolve("mae", "mse", (None, 1)) == ("mean_absolute_error", losses.mean_absolute_error)
     assert metrics.resolve(own, "mse", (None, 1)) == ("own", own)
-    assert metrics.resolve(partial(own), "mse", (None, 1)).name == "partial"
+    assert metrics.resolve(partial(own), "mse", (None, 1)).name == "own"
 
 
 def test_every_loss_is_a_metric_under_the_same_names():
