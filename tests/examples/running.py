@@ -21,7 +21,7 @@ def run(script: str, *arguments: str, cwd: Path) -> str:
         env={**os.environ, "KERAS_HOME": str(home), "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
         capture_output=True,
         encoding="utf-8",
-        timeout=300,
+        timeout=900,  # far more than they need, but machines can be busy
     )
     assert result.returncode == 0, result.stderr
     assert "Warning" not in result.stderr
