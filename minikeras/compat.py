@@ -79,7 +79,7 @@ MODULES = {
         keras.preprocessing.text                preprocessing.text
         keras.regularizers                      regularizers
         keras.utils                             utils
-        keras.utils.conv_utils                  utils
+        keras.utils.conv_utils                  utils.conv_utils utils
         keras.utils.data_utils                  utils.data_utils utils
         keras.utils.generic_utils               utils.generic_utils utils
         keras.utils.io_utils                    utils.io_utils utils

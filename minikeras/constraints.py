@@ -107,9 +107,9 @@ class MinMaxNorm(Constraint):
         return w * (desired / (norms + config.epsilon()))
 
 
-max_norm = MaxNorm
-non_neg = NonNeg
-unit_norm = UnitNorm
+max_norm = maxnorm = MaxNorm
+non_neg = nonneg = NonNeg
+unit_norm = unitnorm = UnitNorm
 min_max_norm = MinMaxNorm
 
 

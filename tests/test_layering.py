@@ -39,8 +39,8 @@ HOUSE = """
     backend.shaping backend.nn backend.convolution backend.local backend.left_out backend
 
     saving.atomic saving.npz saving.weights saving.model saving
-    utils.left_out utils.np_utils utils.progress utils.progbar utils.generic_utils utils.io_utils utils.archives
-    utils.download utils.sequence utils.enqueuer utils.data_utils utils
+    utils.left_out utils.conv_utils utils.np_utils utils.progress utils.progbar utils.generic_utils utils.io_utils
+    utils.archives utils.download utils.sequence utils.enqueuer utils.data_utils utils
     datasets.digits datasets.pickled datasets.npz datasets.cifar datasets.words datasets.boston_housing datasets.cifar10
     datasets.cifar100 datasets.fashion_mnist datasets.imdb datasets.mnist datasets.reuters datasets
     preprocessing.sequence preprocessing.text preprocessing.image.files preprocessing.image.affine

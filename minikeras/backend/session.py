@@ -142,7 +142,13 @@ def print_tensor(x: Any, message: str = "") -> Tensor:
 class Function:
     """What `function` makes: call it with a list of values, get a list of arrays."""
 
-    def __init__(self, inputs: Sequence[Any], outputs: Sequence[Any], updates: Sequence[Any] | None = None) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        updates: Sequence[Any] | None = None,
+        name: str | None = None,
+    ) -> None:
         for argument, value in (("inputs", inputs), ("outputs", outputs), ("updates", updates or [])):
             if not isinstance(value, (list, tuple)):
                 raise TypeError(f"function: {argument} must be a list or tuple. Received: {value!r:.80}")
@@ -162,6 +168,7 @@ class Function:
         self.inputs = list(inputs)
         self.outputs = list(outputs)
         self.updates = list(updates or [])
+        self.name = name
 
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
         """Compute the outputs, then carry out the updates.
@@ -216,4 +223,4 @@ def function(inputs: Any, outputs: Any, updates: Any = None, **kwargs: Any) -> F
     """
     if unknown := kwargs.keys() - {"name"}:
         raise ValueError(f"function: there is no session that takes the argument {min(unknown)!r}; leave it out")
-    return Function(inputs, outputs, updates)
+    return Function(inputs, outputs, updates, **kwargs)

@@ -106,7 +106,7 @@ class Attaching:
         """The functions added by `add_update`, also of inner layers."""
         return [attachment.item for layer in self._flatten() for attachment in layer._updates]
 
-    def get_losses_for(self, inputs: Any) -> list[Any]:
+    def get_losses_for(self, inputs: Any = None) -> list[Any]:
         """Return the losses that depend on these inputs; for None those that depend on none."""
         wanted = _ids(inputs)
         own: list[Any] = []
@@ -115,7 +115,7 @@ class Attaching:
         attached = [attachment for layer in self._flatten() for attachment in layer._own_losses()]
         return own + [attachment.item for attachment in attached if attachment.inputs == wanted]
 
-    def get_updates_for(self, inputs: Any) -> list[Any]:
+    def get_updates_for(self, inputs: Any = None) -> list[Any]:
         """Return the updates that depend on these inputs; for None those that depend on none."""
         wanted = _ids(inputs)
         attached = [attachment for layer in self._flatten() for attachment in layer._updates]

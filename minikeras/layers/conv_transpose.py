@@ -176,7 +176,7 @@ class Conv3DTranspose(ConvTranspose):
     """Transposed convolution over volumes.
 
     Args:
-        *args, **kwargs: Those of `ConvTranspose`; ``dilation_rate`` by keyword only, as Keras 2's has none.
+        All those of `ConvTranspose`; ``dilation_rate`` and ``groups`` by keyword only, as Keras 2's has none.
 
     Input and output: (batch, planes, rows, columns, channels) and (batch, new planes, new rows, new columns,
     filters), or with "channels_first" (batch, channels, planes, rows, columns) and so on.
@@ -196,10 +196,37 @@ class Conv3DTranspose(ConvTranspose):
         padding: str = "valid",
         output_padding: Any = None,
         data_format: str | None = None,
-        *args: Any,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        *,
         dilation_rate: Any = 1,
+        groups: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            filters, kernel_size, strides, padding, output_padding, data_format, dilation_rate, *args, **kwargs
+            filters=filters,
+            kernel_size=kernel_size,
+            strides=strides,
+            padding=padding,
+            output_padding=output_padding,
+            data_format=data_format,
+            dilation_rate=dilation_rate,
+            activation=activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+            groups=groups,
+            **kwargs,
         )

@@ -31,6 +31,14 @@ class Wrapper(Layer):
             raise TypeError(f"{self}: layer must be a layer. Received: {layer!r}")
         self.layer = layer
 
+    def build(self, input_shape: Any = None) -> None:
+        """Be built; a wrapper that builds its layer overrides this.
+
+        Args:
+            input_shape: Not used.
+        """
+        super().build(input_shape)
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
         """Return a layer from what `get_config` gave.
@@ -67,7 +75,7 @@ class TimeDistributed(Wrapper):
         super().__init__(layer, **kwargs)
         self.input_spec = InputSpec(min_ndim=3)
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:  # type: ignore[override]  # there is no layer without a shape
         """Build the layer for one step."""
         self.layer.ensure_built(_of_step(input_shape))
         super().build(input_shape)

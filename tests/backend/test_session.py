@@ -23,6 +23,7 @@ def _fresh_session() -> Iterator[None]:
 def test_a_function_computes_its_outputs_from_what_it_is_fed() -> None:
     x, y = K.placeholder((None, 2)), K.placeholder((2,), dtype="float64")
     f = K.function([x, y], [x * 2.0, K.sum(x + y), y], name="f")
+    assert f.name == "f"
     found = f([[[1, 2], [3, 4]], [10, 20]])
     assert [type(value) for value in found] == [np.ndarray, np.float64, np.ndarray]
     assert [value.tolist() for value in found] == [[[2.0, 4.0], [6.0, 8.0]], 70.0, [10.0, 20.0]]

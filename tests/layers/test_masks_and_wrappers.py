@@ -18,6 +18,7 @@ from minikeras.layers import (
     Lambda,
     Masking,
     TimeDistributed,
+    Wrapper,
 )
 from minikeras.layers.context import call_context
 from minikeras.registry import custom_object_scope
@@ -191,3 +192,11 @@ def test_activity_regularization_adds_its_penalty():
 def test_wrong_calls_are_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_wrapper_of_ones_own_is_built_without_a_shape():
+    wrapper = Wrapper(Dense(2))
+    assert not wrapper.built
+    wrapper.build()
+    assert wrapper.built
+    assert wrapper.get_losses_for() == wrapper.get_updates_for() == []

@@ -40,7 +40,9 @@ def test_an_unknown_name_is_refused_with_what_was_looked_for() -> None:
         utils.deserialize_keras_object("Scal", {"Scale": Scale}, printable_module_name="layer")
 
 
-@pytest.mark.parametrize("name", ["HDF5Matrix", "h5dict", "multi_gpu_model", "convert_all_kernels_in_model"])
+@pytest.mark.parametrize(
+    "name", ["HDF5Matrix", "h5dict", "multi_gpu_model", "plot_model", "convert_all_kernels_in_model"]
+)
 def test_what_is_left_out_says_what_to_do_instead(name: str) -> None:
     with pytest.raises(ImportError, match=f"minikeras.utils.{name} isn't part of minikeras: .{{20}}"):
         getattr(utils, name)
@@ -66,3 +68,22 @@ def test_keras_paths_lead_to_the_same_objects() -> None:
 def test_overwriting_is_asked_for(answers: str, overwrite: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(answers))
     assert io_utils.ask_to_proceed_with_overwrite("weights.npz") is overwrite
+
+
+def test_arguments_are_found() -> None:
+    def takes(a: int, /, b: int, *c: int, d: int = 0, **rest: int) -> None: ...
+
+    assert [name for name in "abcde" if generic_utils.has_arg(takes, name)] == ["b", "d"]
+    assert generic_utils.has_arg(takes, "e", accept_all=True)
+    assert not generic_utils.has_arg(lambda b: b, "e", accept_all=True)
+
+
+def test_lists_are_made_and_unpacked() -> None:
+    items = [1, 2]
+    assert generic_utils.to_list(items) is items
+    assert generic_utils.to_list(None) == [None]
+    assert generic_utils.to_list((1, 2)) == [(1, 2)]
+    assert generic_utils.to_list((1, 2), allow_tuple=True) == [1, 2]
+    assert generic_utils.unpack_singleton(items) is items
+    assert generic_utils.unpack_singleton([[]]) == []
+    assert generic_utils.unpack_singleton(()) == ()
