@@ -56,7 +56,8 @@ def build_model() -> keras.Sequential:
     model.add(Flatten())
     model.add(Dropout(0.5))
     model.add(Dense(len(KINDS), activation="softmax"))
-    model.compile(keras.optimizers.Adam(lr=0.002), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    optimizer = keras.optimizers.Adam(lr=0.002, decay=0.003)
+    model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
@@ -64,7 +65,7 @@ def main() -> None:
     """Make solids, train, test each kind."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--solids", type=int, default=2000, help="how many to learn from (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, default=8, help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=12, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     arguments = parser.parse_args()
     keras.set_seed(arguments.seed)
