@@ -46,7 +46,16 @@ def grad(f: Function, argnums: int | Sequence[int] = 0, create_graph: bool | Non
 
 
 def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, create_graph: bool | None = None) -> Function:
-    """Like :func:`grad`; the function returned gives ``(value, gradient)``."""
+    """A scalar function and its gradient.
+
+    Args:
+        f: takes Tensors, returns a Tensor with one element.
+        argnums: which positional argument to differentiate, or several.
+        create_graph: record the gradient's own computation, see :func:`grad`.
+
+    Returns:
+        A function of the same arguments that gives ``(value, gradient)``; the gradient is a tuple for several.
+    """
 
     def both(*args: Any, **keywords: Any) -> tuple[Tensor, Any]:
         positions = [argnums] if isinstance(argnums, int) else list(argnums)
@@ -111,7 +120,16 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
 
 
 def hvp(f: Function, x: Any, v: Any) -> Tensor:
-    """Hessian-vector product of a scalar function at ``x`` along ``v`` (both of ``x``'s shape), without the Hessian."""
+    """Hessian-vector product of a scalar function, without the Hessian.
+
+    Args:
+        f: takes a Tensor, returns a Tensor with one element.
+        x: where to differentiate, a Tensor or an array.
+        v: the vector, of the shape of ``x``.
+
+    Returns:
+        Tensor of the shape of ``x``.
+    """
     (argument,), chosen, outer = _enter((x,), (0,))
     value = _scalar("hvp", f, [argument], {})
     (first,) = _gradients([value], chosen, None, True)
@@ -121,7 +139,14 @@ def hvp(f: Function, x: Any, v: Any) -> Tensor:
 
 
 def jacobian(f: Function) -> Function:
-    """The Jacobian of a function of one Tensor: a function that gives a Tensor (*output shape, *input shape)."""
+    """The Jacobian of a function of one Tensor.
+
+    Args:
+        f: takes a Tensor, returns a Tensor.
+
+    Returns:
+        A function of the same argument that gives a Tensor (*output shape, *input shape).
+    """
 
     def matrix(x: Any) -> Tensor:
         (argument,), chosen, outer = _enter((x,), (0,))
@@ -137,7 +162,14 @@ def jacobian(f: Function) -> Function:
 
 
 def hessian(f: Function) -> Function:
-    """The Hessian of a scalar function of one Tensor: a function that gives a Tensor (*shape, *shape)."""
+    """The Hessian of a scalar function of one Tensor.
+
+    Args:
+        f: takes a Tensor, returns a Tensor with one element.
+
+    Returns:
+        A function of the same argument that gives a Tensor (*shape, *shape).
+    """
     return jacobian(grad(f))
 
 

@@ -126,7 +126,20 @@ def foldl(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, na
 
 @recorded
 def foldr(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, name: str | None = None) -> Any:
-    """Combine the items of the first axis from the last to the first; arguments as `foldl`."""
+    """Combine the items of the first axis from the last to the first: ``fn(fn(fn(initializer, e2), e1), e0)``.
+
+    Args:
+        fn: From what was combined so far and an item to what is combined then.
+        elems: A Tensor, or a list of Tensors with first axes of one length, whose items come as lists.
+        initializer: What to begin with; the last item if None.
+        name: Kept for Keras's signature.
+
+    Returns:
+        What is combined in the end; the initializer if there are no items.
+
+    Raises:
+        ValueError: Without items and initializer.
+    """
     return _fold("foldr", fn, _items(elems)[::-1], initializer)
 
 

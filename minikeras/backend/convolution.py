@@ -84,7 +84,22 @@ def conv3d(
     data_format: str | None = None,
     dilation_rate: Any = (1, 1, 1),
 ) -> Tensor:
-    """Convolution of volumes; arguments as `conv2d`, with an axis of planes in front of the rows."""
+    """Convolution of volumes.
+
+    Args:
+        x: (batch, planes, rows, columns, channels).
+        kernel: (planes, rows, columns, channels, filters).
+        strides: Integer or triple.
+        padding: "valid" or "same".
+        data_format: "channels_last" or "channels_first"; `image_data_format` if None.
+        dilation_rate: Integer or triple.
+
+    Returns:
+        Tensor (batch, planes, rows, columns, filters).
+
+    Raises:
+        ValueError: As `conv1d`.
+    """
     return _convolve("conv3d", ops.conv, 3, x, kernel, strides, padding, data_format, dilation_rate)
 
 
@@ -200,7 +215,20 @@ def conv3d_transpose(
     padding: str = "valid",
     data_format: str | None = None,
 ) -> Tensor:
-    """Transposed convolution of volumes; arguments as `conv2d_transpose`, with an axis of planes before the rows."""
+    """Transposed convolution of volumes: the adjoint of the convolution from the output's shape to the input's.
+
+    Args:
+        x: (batch, planes, rows, columns, channels).
+        kernel: (planes, rows, columns, filters, channels).
+        output_shape: Shape of the output: (batch, planes, rows, columns, filters); batch and filters aren't read.
+        strides, padding, data_format: Those of the convolution, as of `conv3d`.
+
+    Returns:
+        Tensor of the output's shape.
+
+    Raises:
+        ValueError: If that convolution doesn't lead to the shape of ``x``.
+    """
     return _transposed("conv3d_transpose", 3, x, kernel, output_shape, strides, padding, data_format, 1)
 
 
@@ -241,7 +269,22 @@ def pool3d(
     data_format: str | None = None,
     pool_mode: str = "max",
 ) -> Tensor:
-    """The maximum or the mean of every window of volumes; arguments as `pool2d`, with planes before the rows."""
+    """The maximum or the mean of every window of volumes.
+
+    Args:
+        x: (batch, planes, rows, columns, channels).
+        pool_size: Integer or triple.
+        strides: Integer or triple.
+        padding: "valid" or "same"; what it adds never wins and isn't counted.
+        data_format: "channels_last" or "channels_first"; `image_data_format` if None.
+        pool_mode: "max" or "avg".
+
+    Returns:
+        Tensor (batch, planes, rows, columns, channels).
+
+    Raises:
+        ValueError: As `pool2d`.
+    """
     return _pooled("pool3d", 3, x, pool_size, strides, padding, data_format, pool_mode)
 
 

@@ -138,55 +138,136 @@ def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @recorded
 def min(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The minimum over an axis; arguments as `max`."""
+    """The minimum over an axis; tied elements share the gradient.
+
+    Args:
+        x: Any shape.
+        axis: An integer, a list of them, or None for all axes.
+        keepdims: Whether the axes stay, with length one.
+
+    Returns:
+        Tensor without those axes, or with length one there.
+    """
     return ops.min(as_tensor(x), axis=as_axes(axis), keepdims=keepdims)
 
 
 @recorded
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The sum over an axis; arguments as `max`."""
+    """The sum over an axis.
+
+    Args:
+        x: Any shape.
+        axis: An integer, a list of them, or None for all axes.
+        keepdims: Whether the axes stay, with length one.
+
+    Returns:
+        Tensor without those axes, or with length one there.
+    """
     return ops.sum(as_tensor(x), axis=as_axes(axis), keepdims=keepdims)
 
 
 @recorded
 def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The product over an axis; arguments as `max`."""
+    """The product over an axis.
+
+    Args:
+        x: Any shape.
+        axis: An integer, a list of them, or None for all axes.
+        keepdims: Whether the axes stay, with length one.
+
+    Returns:
+        Tensor without those axes, or with length one there.
+    """
     return ops.prod(as_tensor(x), axis=as_axes(axis), keepdims=keepdims)
 
 
 @recorded
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The mean over an axis, of integers and truth values in `floatx`; arguments as `max`."""
+    """The mean over an axis, of integers and truth values in `floatx`.
+
+    Args:
+        x: Any shape.
+        axis: An integer, a list of them, or None for all axes.
+        keepdims: Whether the axes stay, with length one.
+
+    Returns:
+        Tensor without those axes, or with length one there.
+    """
     return ops.mean(as_float(x), axis=as_axes(axis), keepdims=keepdims)
 
 
 @recorded
 def var(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The variance (divided by N) over an axis; arguments as `max`."""
+    """The variance (divided by N) over an axis, of integers and truth values in `floatx`.
+
+    Args:
+        x: Any shape.
+        axis: An integer, a list of them, or None for all axes.
+        keepdims: Whether the axes stay, with length one.
+
+    Returns:
+        Tensor without those axes, or with length one there.
+    """
     return ops.var(as_float(x), axis=as_axes(axis), keepdims=keepdims)
 
 
 @recorded
 def std(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The standard deviation (of the variance divided by N) over an axis; arguments as `max`."""
+    """The standard deviation (of the variance divided by N) over an axis; of integers in `floatx`.
+
+    Args:
+        x: Any shape.
+        axis: An integer, a list of them, or None for all axes.
+        keepdims: Whether the axes stay, with length one.
+
+    Returns:
+        Tensor without those axes, or with length one there.
+    """
     return ops.std(as_float(x), axis=as_axes(axis), keepdims=keepdims)
 
 
 @recorded
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """``log(sum(exp(x)))`` over an axis, without overflow; arguments as `max`."""
+    """``log(sum(exp(x)))`` over an axis, without overflow; of integers in `floatx`.
+
+    Args:
+        x: Any shape.
+        axis: An integer, a list of them, or None for all axes.
+        keepdims: Whether the axes stay, with length one.
+
+    Returns:
+        Tensor without those axes, or with length one there.
+    """
     return ops.logsumexp(as_float(x), axis=as_axes(axis), keepdims=keepdims)
 
 
 @recorded
 def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Whether an element over an axis is not zero; arguments as `max`."""
+    """Whether an element over an axis is not zero.
+
+    Args:
+        x: Any shape.
+        axis: An integer, a list of them, or None for all axes.
+        keepdims: Whether the axes stay, with length one.
+
+    Returns:
+        Tensor of truth values, without those axes or with length one there.
+    """
     return ops.any(as_tensor(x), axis=as_axes(axis), keepdims=keepdims)
 
 
 @recorded
 def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Whether no element over an axis is zero; arguments as `max`."""
+    """Whether no element over an axis is zero.
+
+    Args:
+        x: Any shape.
+        axis: An integer, a list of them, or None for all axes.
+        keepdims: Whether the axes stay, with length one.
+
+    Returns:
+        Tensor of truth values, without those axes or with length one there.
+    """
     return ops.all(as_tensor(x), axis=as_axes(axis), keepdims=keepdims)
 
 

@@ -181,7 +181,20 @@ def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False
 
 @recorded
 def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Tensor:
-    """`categorical_crossentropy` for integer targets, of the shape of ``output`` without the axis."""
+    """`categorical_crossentropy` for integer targets.
+
+    Args:
+        target: Class numbers from 0 on, of the shape of ``output`` without the axis.
+        output: Probabilities, or scores before a softmax.
+        from_logits: Whether they are scores.
+        axis: The axis of the classes.
+
+    Returns:
+        Tensor without the axis.
+
+    Raises:
+        ValueError: If the shapes don't fit, or a target is no class number.
+    """
     output = _classes_last("sparse_categorical_crossentropy", as_tensor(output), axis)
     return losses.sparse_categorical_crossentropy(target, output, from_logits=from_logits)
 

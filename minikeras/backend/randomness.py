@@ -39,9 +39,17 @@ def random_normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = N
 def random_uniform(
     shape: Any, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None, seed: int | None = None
 ) -> Tensor:
-    """Numbers drawn uniformly from ``minval``, included, to ``maxval``, excluded; others as `random_normal`.
+    """Numbers drawn uniformly; new ones whenever a recorded call is replayed.
 
-    Of an integer dtype the numbers are integers.
+    Args:
+        shape: Tuple of integers, or of scalar Tensors such as ``K.shape(x)[0]``.
+        minval: Lower end, included.
+        maxval: Upper end, excluded.
+        dtype: `floatx` if None; of an integer type the numbers are integers.
+        seed: Non-negative integer of the stream to draw from; a new one if None.
+
+    Returns:
+        Tensor of that shape.
     """
     sizes = as_ints("random_uniform", "shape", shape)
     if np.dtype(dtype or config.floatx()).kind in "iu":
@@ -51,7 +59,17 @@ def random_uniform(
 
 @recorded
 def random_binomial(shape: Any, p: Any = 0.0, dtype: Any = None, seed: int | None = None) -> Tensor:
-    """Ones with probability ``p``, else zeros; other arguments as `random_normal`."""
+    """Ones with probability ``p``, else zeros; new ones whenever a recorded call is replayed.
+
+    Args:
+        shape: Tuple of integers, or of scalar Tensors such as ``K.shape(x)[0]``.
+        p: Probability of a one.
+        dtype: `floatx` if None.
+        seed: Non-negative integer of the stream to draw from; a new one if None.
+
+    Returns:
+        Tensor of that shape.
+    """
     ones = ops.less(_generator(seed).random(as_ints("random_binomial", "shape", shape)), p)
     return ops.cast(ones, dtype=dtype or config.floatx())
 
@@ -60,7 +78,18 @@ def random_binomial(shape: Any, p: Any = 0.0, dtype: Any = None, seed: int | Non
 def truncated_normal(
     shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: int | None = None
 ) -> Tensor:
-    """Normal numbers without those beyond two standard deviations; arguments as `random_normal`."""
+    """Normal numbers without those beyond two standard deviations; new ones whenever a recorded call is replayed.
+
+    Args:
+        shape: Tuple of integers, or of scalar Tensors such as ``K.shape(x)[0]``.
+        mean: Mean of the normal distribution.
+        stddev: Its standard deviation, before the ends are cut off.
+        dtype: `floatx` if None.
+        seed: Non-negative integer of the stream to draw from; a new one if None.
+
+    Returns:
+        Tensor of that shape.
+    """
     return (
         _tensor(standard_truncated(_generator(seed), as_ints("truncated_normal", "shape", shape)), dtype) * stddev
         + mean

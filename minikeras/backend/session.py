@@ -75,6 +75,9 @@ def clear_session() -> None:
 def manual_variable_initialization(value: bool) -> None:
     """Kept for Keras's signature: variables have their values as soon as they are made.
 
+    Args:
+        value: False.
+
     Raises:
         ValueError: For True, as there is no session that could do it.
     """
@@ -116,7 +119,14 @@ def gradients(loss: Any, variables: Any) -> list[Any]:
 
 
 def stop_gradient(variables: Any) -> Any:
-    """A Tensor, or a list of them, as constants: no gradient flows back through them."""
+    """Take Tensors as constants: no gradient flows back through them.
+
+    Args:
+        variables: A Tensor, or a list or tuple of them.
+
+    Returns:
+        A Tensor of the same value, or a list of them.
+    """
     if isinstance(variables, (list, tuple)):
         return [ops.stop_gradient(x) for x in variables]
     return ops.stop_gradient(variables)
@@ -140,7 +150,17 @@ def print_tensor(x: Any, message: str = "") -> Tensor:
 
 
 class Function:
-    """What `function` makes: call it with a list of values, get a list of arrays."""
+    """What `function` makes: call it with a list of values, get a list of arrays.
+
+    Args:
+        inputs: List of symbolic tensors whose values are given at each call.
+        outputs: List of Tensors to compute.
+        updates: List of pairs (variable, new value), carried out after the outputs.
+        name: Kept for Keras's signature.
+
+    Raises:
+        TypeError: If the inputs, outputs or updates are no lists of such things.
+    """
 
     def __init__(
         self,

@@ -30,7 +30,13 @@ def cast_to_floatx(x: Any) -> np.ndarray:
 
 
 def normalize_data_format(value: str | None) -> str:
-    """Return "channels_last" or "channels_first"; `image_data_format` for None.
+    """Return a data format by its full name.
+
+    Args:
+        value: "channels_last" or "channels_first"; `image_data_format` if None.
+
+    Returns:
+        "channels_last" or "channels_first".
 
     Raises:
         ValueError: For anything else.

@@ -35,7 +35,15 @@ def reshape(x: Any, shape: Any) -> Tensor:
 
 @recorded
 def permute_dimensions(x: Any, pattern: Any) -> Tensor:
-    """The axes in another order, such as ``(0, 2, 1)``."""
+    """The axes in another order.
+
+    Args:
+        x: Any shape.
+        pattern: The old axis for each new one, such as ``(0, 2, 1)``.
+
+    Raises:
+        ValueError: If there isn't one integer per axis.
+    """
     x = as_tensor(x)
     return ops.transpose(x, as_ints("permute_dimensions", "pattern", pattern, x.ndim))
 
@@ -90,7 +98,12 @@ def stack(x: Sequence[Any], axis: int = 0) -> Tensor:
 
 @recorded
 def reverse(x: Any, axes: Any) -> Tensor:
-    """The elements along an axis, or several, in reverse order."""
+    """The elements along some axes in reverse order.
+
+    Args:
+        x: Any shape.
+        axes: The axis, or a list of several.
+    """
     return ops.flip(as_tensor(x), axis=as_ints("reverse", "axes", axes))
 
 
@@ -187,7 +200,13 @@ def spatial_2d_padding(x: Any, padding: Any = ((1, 1), (1, 1)), data_format: str
 
 @recorded
 def spatial_3d_padding(x: Any, padding: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None) -> Tensor:
-    """Volumes with zeros around them; arguments as `spatial_2d_padding`, with a third pair."""
+    """Volumes with zeros around them.
+
+    Args:
+        x: (batch, planes, rows, columns, channels), or (batch, channels, planes, rows, columns) with "channels_first".
+        padding: Pairs (before, after) for planes, rows and columns.
+        data_format: "channels_last" or "channels_first"; `image_data_format` if None.
+    """
     return _padded("spatial_3d_padding", 3, x, padding, data_format)
 
 
@@ -218,7 +237,15 @@ def resize_images(
 
 @recorded
 def resize_volumes(x: Any, depth_factor: int, height_factor: int, width_factor: int, data_format: str | None) -> Tensor:
-    """Volumes made larger by whole factors, their elements repeated; arguments as `resize_images`."""
+    """Volumes made larger by whole factors, their elements repeated.
+
+    Args:
+        x: (batch, planes, rows, columns, channels), or (batch, channels, planes, rows, columns) with "channels_first".
+        depth_factor: Factor of the planes.
+        height_factor: Factor of the rows.
+        width_factor: Factor of the columns.
+        data_format: "channels_last" or "channels_first"; `image_data_format` if None.
+    """
     factors = (depth_factor, height_factor, width_factor)
     return _resized("resize_volumes", x, factors, data_format, ops.upsample_nearest)
 
@@ -257,5 +284,13 @@ def gather(reference: Any, indices: Any) -> Tensor:
 
 @recorded
 def one_hot(indices: Any, num_classes: int) -> Tensor:
-    """A one at each index along a new last axis of length ``num_classes``, zeros elsewhere, in `floatx`."""
+    """A one at each index along a new last axis, zeros elsewhere, in `floatx`.
+
+    Args:
+        indices: Integers of any shape; those out of range get zeros only.
+        num_classes: Length of the new axis.
+
+    Returns:
+        Tensor (*shape of the indices, num_classes).
+    """
     return ops.one_hot(as_tensor(indices), as_size(num_classes, "one_hot", "num_classes"), dtype=config.floatx())

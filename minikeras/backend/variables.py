@@ -108,25 +108,52 @@ def zeros(shape: Any, dtype: Any = None, name: str | None = None) -> Any:
 
 @recorded
 def ones(shape: Any, dtype: Any = None, name: str | None = None) -> Any:
-    """Make a variable of ones; arguments as `zeros`."""
+    """Make a variable of ones.
+
+    Args:
+        shape: Tuple of integers.
+        dtype: `floatx` if None.
+        name: Shown in messages.
+    """
     return variable(np.ones(as_ints("ones", "shape", shape)), dtype, name)
 
 
 def eye(size: int, dtype: Any = None, name: str | None = None) -> Any:
-    """Make a variable with the identity matrix (size, size); arguments as `zeros`."""
+    """Make a variable with the identity matrix.
+
+    Args:
+        size: Number of rows and of columns.
+        dtype: `floatx` if None.
+        name: Shown in messages.
+
+    Returns:
+        Parameter (size, size).
+    """
     return variable(np.eye(size), dtype, name)
 
 
 @recorded
 def zeros_like(x: Any, dtype: Any = None, name: str | None = None) -> Tensor:
-    """Zeros of the shape of ``x``, of its type if ``dtype`` is None."""
+    """Zeros of the shape of ``x``.
+
+    Args:
+        x: Any shape.
+        dtype: That of ``x`` if None.
+        name: Kept for Keras's signature.
+    """
     x = as_tensor(x)
     return Tensor(np.zeros(x.shape, dtype or x.dtype))
 
 
 @recorded
 def ones_like(x: Any, dtype: Any = None, name: str | None = None) -> Tensor:
-    """Ones of the shape of ``x``, of its type if ``dtype`` is None."""
+    """Ones of the shape of ``x``.
+
+    Args:
+        x: Any shape.
+        dtype: That of ``x`` if None.
+        name: Kept for Keras's signature.
+    """
     x = as_tensor(x)
     return Tensor(np.ones(x.shape, dtype or x.dtype))
 
@@ -134,26 +161,60 @@ def ones_like(x: Any, dtype: Any = None, name: str | None = None) -> Tensor:
 def random_uniform_variable(
     shape: Any, low: float, high: float, dtype: Any = None, name: str | None = None, seed: int | None = None
 ) -> Any:
-    """Make a variable of numbers drawn uniformly from ``low`` to ``high``; other arguments as `random_uniform`."""
+    """Make a variable of numbers drawn uniformly.
+
+    Args:
+        shape: Tuple of integers.
+        low: Lower end, included.
+        high: Upper end, excluded.
+        dtype: `floatx` if None.
+        name: Shown in messages.
+        seed: As of `random_uniform`.
+
+    Returns:
+        Parameter of that shape.
+    """
     return variable(random_uniform(shape, low, high, dtype, seed), dtype, name)
 
 
 def random_normal_variable(
     shape: Any, mean: float, scale: float, dtype: Any = None, name: str | None = None, seed: int | None = None
 ) -> Any:
-    """Make a variable of normal numbers of this mean and standard deviation; others as `random_normal`."""
+    """Make a variable of normal numbers.
+
+    Args:
+        shape: Tuple of integers.
+        mean: Their mean.
+        scale: Their standard deviation.
+        dtype: `floatx` if None.
+        name: Shown in messages.
+        seed: As of `random_normal`.
+
+    Returns:
+        Parameter of that shape.
+    """
     return variable(random_normal(shape, mean, scale, dtype, seed), dtype, name)
 
 
 @recorded
 def identity(x: Any, name: str | None = None) -> Tensor:
-    """``x`` itself, as a new Tensor."""
+    """``x`` itself, as a new Tensor.
+
+    Args:
+        x: Any shape.
+        name: Kept for Keras's signature.
+    """
     return ops.identity(x)
 
 
 @recorded
 def cast(x: Any, dtype: Any) -> Tensor:
-    """``x`` converted to another type, such as "float32"; the gradient is converted back."""
+    """``x`` converted to another type; the gradient is converted back.
+
+    Args:
+        x: Any shape.
+        dtype: The type, such as "float32".
+    """
     return ops.cast(x, dtype=dtype)
 
 
@@ -166,7 +227,11 @@ def is_tensor(x: Any) -> bool:
 
 
 def is_sparse(tensor: Any) -> bool:
-    """False: there are no sparse tensors."""
+    """False: there are no sparse tensors.
+
+    Args:
+        tensor: Not looked at.
+    """
     return False
 
 
@@ -257,7 +322,14 @@ def get_value(x: Any) -> Any:
 
 
 def batch_get_value(ops: Sequence[Any]) -> list[Any]:
-    """The values of several variables; see `get_value`."""
+    """The values of several variables.
+
+    Args:
+        ops: List of what `get_value` takes.
+
+    Returns:
+        List of their values.
+    """
     return [get_value(x) for x in ops]
 
 
@@ -278,7 +350,11 @@ def set_value(x: Any, value: Any) -> None:
 
 
 def batch_set_value(tuples: Sequence[tuple[Any, Any]]) -> None:
-    """Replace the values of several variables, given as pairs; see `set_value`."""
+    """Replace the values of several variables.
+
+    Args:
+        tuples: List of pairs (variable, value), as `set_value` takes them.
+    """
     for x, value in tuples:
         set_value(x, value)
 

@@ -470,7 +470,11 @@ _names_lock = threading.Lock()
 
 
 def unique_name(class_name: str) -> str:
-    """Return the next automatic name for a class, as Keras numbers them: conv2d_1, conv2d_2, max_pooling2d_1, ..."""
+    """Return the next automatic name for a class, as Keras numbers them: conv2d_1, conv2d_2, max_pooling2d_1, ...
+
+    Args:
+        class_name: Name of the class in CamelCase, such as "MaxPooling2D".
+    """
     words = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", class_name)
     prefix = re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
     prefix = f"private{prefix}" if prefix.startswith("_") else prefix

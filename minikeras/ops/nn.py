@@ -284,5 +284,14 @@ def sigmoid_cross_entropy(labels: Any, logits: Any) -> Tensor:
 
 
 def one_hot(indices: Any, classes: int, dtype: Any = None) -> Tensor:
-    """A one at each integer index along a new last axis of length ``classes``; zeros elsewhere."""
+    """A one at each integer index along a new last axis; zeros elsewhere.
+
+    Args:
+        indices: Integers of any shape; those out of range get zeros only.
+        classes: Length of the new axis.
+        dtype: Type of the result; ``floatx`` if None.
+
+    Returns:
+        Tensor (*shape of the indices, classes).
+    """
     return cast(equal(expand_dims(indices, -1), np.arange(classes)), dtype=dtype or config.floatx())

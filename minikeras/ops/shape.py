@@ -76,7 +76,16 @@ def flatten(x: Any) -> Tensor:
 
 
 def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
-    """Some axes at other places, the rest in their order."""
+    """Some axes at other places, the rest in their order.
+
+    Args:
+        x: Any shape.
+        source: The axis to move, or several.
+        destination: Where it is in the result; as many as there are sources.
+
+    Raises:
+        ValueError: their numbers differ.
+    """
     ndim = _ndim(x)
     sources = normalize_axis_tuple(source, ndim, "moveaxis")
     targets = normalize_axis_tuple(destination, ndim, "moveaxis")
@@ -91,7 +100,13 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
 
 
 def swapaxes(x: Any, first: int, second: int) -> Tensor:
-    """Two axes exchanged."""
+    """Two axes exchanged.
+
+    Args:
+        x: Any shape.
+        first: One axis.
+        second: The other.
+    """
     first, second = (normalize_axis_index(axis, _ndim(x), "swapaxes") for axis in (first, second))
     order = list(range(_ndim(x)))
     order[first], order[second] = second, first
@@ -177,12 +192,22 @@ def _(g: Tensor, needs: tuple[bool, ...], tensors_shape: Any, axis: int) -> list
 
 
 def concatenate(tensors: Sequence[Any], axis: int = -1) -> Tensor:
-    """Tensors of equal shape, but for ``axis``, joined along it."""
+    """Tensors joined along an axis.
+
+    Args:
+        tensors: Tensors of equal shape, but for that axis.
+        axis: The axis.
+    """
     return _concatenate(*tensors, axis=axis)
 
 
 def stack(tensors: Sequence[Any], axis: int = 0) -> Tensor:
-    """Tensors of equal shape joined along a new axis."""
+    """Tensors joined along a new axis.
+
+    Args:
+        tensors: Tensors of equal shape.
+        axis: Place of the new axis in the result.
+    """
     return concatenate([expand_dims(x, axis) for x in tensors], axis=axis)
 
 
@@ -194,7 +219,15 @@ def unstack(x: Any, axis: int = 0) -> list[Tensor]:
 
 
 def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
-    """Pieces along ``axis``: so many equal ones, or cut before the given indices.
+    """Pieces along an axis.
+
+    Args:
+        x: any shape.
+        indices_or_sections: how many equal pieces, or the indices before which to cut.
+        axis: the axis to cut.
+
+    Returns:
+        List of Tensors.
 
     Raises:
         ValueError: the axis can't be divided into that many equal pieces.

@@ -227,7 +227,16 @@ def random_zoom(
 
 
 def random_channel_shift(x: Any, intensity_range: float, channel_axis: int = 0) -> np.ndarray:
-    """Add a random number of at most this magnitude to all values; see `apply_channel_shift`."""
+    """Add a random number to all values; none leaves the range that the image had.
+
+    Args:
+        x: The image.
+        intensity_range: The number is drawn uniformly from minus this to this.
+        channel_axis: Axis of the channels; all get the same number, so it makes no difference.
+
+    Returns:
+        Array of the image's shape and type.
+    """
     return apply_channel_shift(x, random.stream().uniform(-intensity_range, intensity_range), channel_axis)
 
 
