@@ -22,7 +22,8 @@ class BatchNormalization(Layer):
 
     Args:
         axis: The axis of the channels: 1 with "channels_first".
-        momentum: How much of the moving average each batch leaves, from 0 to 1.
+        momentum: How much of the moving average each batch leaves, from 0 to 1. With 0.99 the averages need some
+            hundreds of batches to follow; for shorter trainings take 0.9.
         epsilon: Added to the variance, at least 0.
         center: Whether there is a shift, beta.
         scale: Whether there is a scale, gamma.
