@@ -300,7 +300,7 @@ class Dot(Merge):
         x = ops.moveaxis(tensors[0], first, -1)
         y = ops.moveaxis(tensors[1], second, 1)
         if self.normalize:
-            x, y = _normalized(x, -1), _normalized(y, 1)
+            x, y = ops.l2_normalize(x, axis=-1), ops.l2_normalize(y, axis=1)
         batch, length = x.shape[0], x.shape[-1]
         rows = ops.reshape(x, shape=(batch, math.prod(x.shape[1:-1]), length))
         columns = ops.reshape(y, shape=(batch, length, math.prod(y.shape[2:])))
@@ -464,11 +464,6 @@ def _of_one_rank(tensors: list[Tensor]) -> list[Tensor]:
     """The tensors with axes of size 1 behind the batch where others have more axes."""
     rank = max(x.ndim for x in tensors)
     return [ops.expand_dims(x, axis=tuple(range(1, 1 + rank - x.ndim))) if x.ndim < rank else x for x in tensors]
-
-
-def _normalized(x: Tensor, axis: int) -> Tensor:
-    """Divide by the Euclidean norm along an axis; vectors of almost no length stay short."""
-    return x / ops.sqrt(ops.maximum(ops.sum(ops.square(x), axis=axis, keepdims=True), 1e-12))
 
 
 def _everywhere(x: Tensor, ndim: int) -> Tensor:
