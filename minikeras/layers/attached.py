@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..core import symbolic
 from ..core.tape import no_grad
 from ..core.tensor import Parameter, Tensor
-from .context import current_context
+from .context import current_context, is_frozen
 from .shapes import as_list
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Attaching:
     _updates: list[Attachment]
     _nodes: list[symbolic.Call]
     activity_regularizer: Callable[[Tensor], Tensor] | None
+    stateful: bool
+    trainable: bool
     _sublayers: Callable[[], Iterator[Layer]]
     if TYPE_CHECKING:
 
@@ -75,13 +77,15 @@ class Attaching:
                 called after each step of training. Variables that are assigned already are passed over.
             inputs: The tensor or tensors that the updates depend on, for `get_updates_for`.
 
+        A layer that isn't trainable, or is inside of one that isn't, makes no updates unless it is ``stateful``.
+
         Raises:
             ValueError: If an update is something else.
         """
         for update in [updates] if _is_pair(updates) else as_list(updates):
             if _is_pair(update):
                 context = current_context()
-                if context is not None and context.training:
+                if context is not None and context.training and (self.stateful or not is_frozen(self)):
                     variable, value = update
                     with no_grad():
                         variable.assign(value.detach() if isinstance(value, Tensor) else value)
@@ -103,8 +107,8 @@ class Attaching:
 
     @property
     def updates(self) -> list[Any]:
-        """The functions added by `add_update`, also of inner layers."""
-        return [attachment.item for layer in self._flatten() for attachment in layer._updates]
+        """The functions added by `add_update`, also of inner layers; none of layers that training leaves alone."""
+        return [attachment.item for attachment in self._live_updates()]
 
     def get_losses_for(self, inputs: Any = None) -> list[Any]:
         """Return the losses that depend on these inputs; for None those that depend on none."""
@@ -118,10 +122,16 @@ class Attaching:
     def get_updates_for(self, inputs: Any = None) -> list[Any]:
         """Return the updates that depend on these inputs; for None those that depend on none."""
         wanted = _ids(inputs)
-        attached = [attachment for layer in self._flatten() for attachment in layer._updates]
-        return [attachment.item for attachment in attached if attachment.inputs == wanted]
+        return [attachment.item for attachment in self._live_updates() if attachment.inputs == wanted]
 
     # ------------------------------------------------------------------ helpers
+
+    def _live_updates(self) -> list[Attachment]:
+        """The updates of this layer and all inside it that training carries out."""
+        if not (self.trainable or self.stateful):
+            return []
+        inner = [attachment for layer in self._sublayers() for attachment in layer._live_updates()]
+        return list({id(attachment): attachment for attachment in [*self._updates, *inner]}.values())
 
     def _flatten(self) -> list[Any]:
         """This layer and all inside it, each once."""

@@ -81,6 +81,7 @@ class Layer(Recorded, Attaching, Configurable):
 
     casts_integers: bool = False
     supports_masking: bool = False
+    stateful: bool = False
     activity_regularizer: Callable[[Tensor], Tensor] | None = None
     _takes_training: ClassVar[bool] = False
     _takes_mask: ClassVar[bool] = False
@@ -263,6 +264,10 @@ class Layer(Recorded, Attaching, Configurable):
             self._accepted = shapes
 
     def _run(self, inputs: Any, context: CallContext, keywords: dict[str, Any]) -> Any:
+        if context.training and context.frozen is None and not self.trainable:
+            context = CallContext(True, context.penalties, frozenset(id(layer) for layer in self._flatten()))
+            with entered(context):
+                return self._run(inputs, context, keywords)
         if self._takes_training:
             keywords["training"] = context.training
         masks = self._masks(inputs, keywords)
@@ -458,8 +463,8 @@ class Layer(Recorded, Attaching, Configurable):
         return sum(weight.size for weight in self.weights)
 
     def _sublayers(self) -> Iterator[Layer]:
-        for name, value in vars(self).items():
-            if isinstance(value, (Layer, list, tuple)) and name != "_inside":
+        for value in vars(self).values():
+            if isinstance(value, (Layer, list, tuple)):
                 yield from (item for item in as_list(value) if isinstance(item, Layer))
 
 

@@ -30,6 +30,18 @@ class Wrapper(Layer):
         if not isinstance(layer, Layer):
             raise TypeError(f"{self}: layer must be a layer. Received: {layer!r}")
         self.layer = layer
+        if "trainable" in kwargs:
+            self.trainable = bool(kwargs["trainable"])
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training updates the weights: that of the wrapped layer."""
+        return self.layer.trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        if "layer" in vars(self):  # not yet so while the base is being made
+            self.layer.trainable = value
 
     def build(self, input_shape: Any = None) -> None:
         """Be built; a wrapper that builds its layer overrides this.

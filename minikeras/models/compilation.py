@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,8 +32,7 @@ class Compilable(Layer):
         self._objective: Objective | None = None
         self._trained: list[Parameter] = []
         self._penalized: list[Parameter] = []
-        self._inside: list[Layer] = []
-        self._frozen: frozenset[int] = frozenset()
+        self._inside: dict[Layer, bool] = {}  # itself and all layers inside, and whether training leaves each alone
 
     # ------------------------------------------------------------------ what a graph of layers tells
 
@@ -171,7 +170,8 @@ class Compilable(Layer):
             loss, values = self._loss(batch, training=True)
             if self._trained:
                 self.optimizer.apply_gradients(gradients(loss, self._trained), self._trained)
-        for update in self._functions("_updates"):
+        updating = [layer for layer, frozen in self._inside.items() if layer.stateful or not frozen]
+        for update in self._functions("_updates", updating):
             update()
         return values
 
@@ -182,15 +182,18 @@ class Compilable(Layer):
     def _loss(self, batch: Samples, training: bool) -> tuple[Tensor, list[float]]:
         """The loss with all penalties, and what the step returns."""
         objective = self._bound()
-        with call_context(training, frozen=self._frozen) as context:
+        with call_context(training, frozen=self._frozen()) as context:
             outputs = as_list(self._forward(batch.inputs))
             penalties = [weight.regularizer(weight) for weight in self._penalized if weight.regularizer is not None]
-            penalties += [loss() for loss in self._functions("_losses")]
+            penalties += [loss() for loss in self._functions("_losses", self._inside)]
             return objective(outputs, batch.targets, batch.weights, [*penalties, *(context.penalties or ())])
 
-    def _functions(self, kind: str) -> list[Any]:
-        """What add_loss or add_update was given as functions, by this model and the layers in it."""
-        items = [attachment.item for layer in self._inside for attachment in getattr(layer, kind)]
+    def _frozen(self) -> frozenset[int]:
+        return frozenset(id(layer) for layer, frozen in self._inside.items() if frozen)
+
+    def _functions(self, kind: str, layers: Iterable[Layer]) -> list[Any]:
+        """What add_loss or add_update was given as functions by these layers."""
+        items = [attachment.item for layer in layers for attachment in getattr(layer, kind)]
         return [item for item in items if not isinstance(item, Tensor)]
 
     def _reset_metrics(self) -> None:
@@ -246,15 +249,15 @@ class Compilable(Layer):
             warn_of_mismatch(head.loss, activation, head.shape[-1], f"{self}, {layer}")
         self._trained = self.trainable_weights
         self._penalized = [weight for weight in self.weights if weight.regularizer is not None]
-        self._frozen = frozenset(_frozen(self, True))
-        self._inside = self._flatten()
+        frozen = set(_frozen(self, True))
+        self._inside = {layer: id(layer) in frozen for layer in self._flatten()}
         self._objective = objective
         return objective
 
     def _unbind(self) -> None:
         """Forget the training: the layers are others now."""
         self._goals = self._objective = None
-        self._trained, self._penalized, self._inside = [], [], []
+        self._trained, self._penalized, self._inside = [], [], {}
 
 
 def each(function: Any, value: Any) -> Any:

@@ -219,7 +219,7 @@ class GeneratorTrainer(Loops):
     # ------------------------------------------------------------------ checks
 
     def _epochs(self, epochs: Any, initial_epoch: Any) -> tuple[int, int]:
-        return as_size(epochs, self, "epochs"), as_size(initial_epoch, self, "initial_epoch", 0)
+        return as_size(epochs, self, "epochs", 0), as_size(initial_epoch, self, "initial_epoch", 0)
 
     def _check_verbose(self, verbose: Any) -> None:
         if verbose not in (0, 1, 2):

@@ -43,8 +43,8 @@ class Loops(Compilable):
     def reset_states(self) -> None:
         """Reset every layer that keeps a state from batch to batch (``layer.stateful`` is true)."""
         for layer in self._sublayers():
-            if getattr(layer, "stateful", False):
-                layer.reset_states()  # type: ignore[attr-defined]
+            if layer.stateful and hasattr(layer, "reset_states"):
+                layer.reset_states()
 
     def _fit(
         self,

@@ -8,7 +8,6 @@ from typing import Any
 
 from .. import saving
 from ..layers.base import Layer
-from ..layers.context import CallContext, entered
 from ..layers.shapes import Shape
 from .persistence import save_model
 from .summary import print_summary
@@ -23,13 +22,6 @@ class Network(Trainer):
     def _sublayers(self) -> Iterator[Layer]:
         return iter(self.layers)
 
-    def _run(self, inputs: Any, context: CallContext, keywords: dict[str, Any]) -> Any:
-        if self.trainable or not context.training or context.frozen is not None:
-            return super()._run(inputs, context, keywords)
-        frozen = frozenset(id(layer) for layer in self._flatten())
-        with entered(CallContext(True, context.penalties, frozen)) as inner:
-            return super()._run(inputs, inner, keywords)
-
     @property
     def layers(self) -> list[Layer]:
         """The layers, in order."""
@@ -39,6 +31,16 @@ class Network(Trainer):
     def layer_shapes(self) -> list[Shape | None]:
         """The shape of each layer's output, with the batch axis; None where it isn't known yet."""
         raise NotImplementedError
+
+    @property
+    def stateful(self) -> bool:  # type: ignore[override]  # of a layer it is a constant
+        """Whether a layer in it keeps a state from batch to batch."""
+        return any(layer.stateful for layer in self.layers)
+
+    @property
+    def state_updates(self) -> list[Any]:
+        """The updates of the layers that keep a state."""
+        return [update for layer in self.layers if layer.stateful for update in layer.updates]
 
     def _layer_sources(self) -> list[list[str]] | None:
         """What each layer is connected to; None if they just follow one another, or nobody knows."""

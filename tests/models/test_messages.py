@@ -242,7 +242,7 @@ CASES = {
     "negative epochs": (
         ValueError,
         lambda: model().fit(X, LABELS, epochs=-1),
-        "'m': epochs must be a positive integer",
+        "'m': epochs must be an integer of at least 0",
     ),
     "a negative first epoch": (
         ValueError,

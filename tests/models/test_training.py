@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import weakref
 
 import numpy as np
 import pytest
 
 import minikeras
-from minikeras import Sequential, layers, regularizers
+from minikeras import Sequential, callbacks, layers, regularizers
 from minikeras.callbacks import Callback
 from minikeras.layers.base import Layer
 from tests.models.small import Offset, TwoHeads, blobs, classifier, linear
@@ -450,3 +451,36 @@ def test_an_output_without_a_loss_takes_no_target_and_says_so():
     model.train_on_batch([np.ones((2, 1)), np.zeros((2, 1))], np.ones((2, 1)))
     assert model.metrics_names == ["loss", "score_loss"]
     assert np.abs(model.score.get_weights()[1] - before).max() > 0
+
+
+@pytest.mark.parametrize(
+    "numbers", [{"epochs": 0}, {"epochs": 2, "initial_epoch": 2}, {"epochs": 2, "initial_epoch": 5}]
+)
+@pytest.mark.parametrize("generated", [False, True])
+def test_no_epochs_give_an_empty_history_and_leave_the_weights(numbers, generated, tmp_path):
+    seen = []
+    everyone = [
+        callbacks.EarlyStopping("loss", restore_best_weights=True),
+        callbacks.ModelCheckpoint(str(tmp_path / "m.npz"), "loss"),
+        callbacks.ReduceLROnPlateau("loss"),
+        callbacks.LearningRateScheduler(lambda epoch: 0.1),
+        callbacks.CSVLogger(str(tmp_path / "log.csv")),
+        callbacks.TerminateOnNaN(),
+        callbacks.LambdaCallback(
+            on_train_begin=lambda logs: seen.append("begin"),
+            on_epoch_begin=lambda epoch, logs: seen.append(epoch),
+            on_train_end=lambda logs: seen.append("end"),
+        ),
+    ]
+    model, _ = recording()
+    before = model.get_weights()
+    if generated:
+        batches = itertools.repeat((ROWS, ROWS))
+        history = model.fit_generator(batches, steps_per_epoch=2, callbacks=everyone, verbose=0, **numbers)
+    else:
+        history = model.fit(ROWS, ROWS, callbacks=everyone, validation_split=0.2, verbose=1, **numbers)
+    assert history.history == {}
+    assert history.epoch == []
+    assert model.history is history
+    assert seen == ["begin", "end"]
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
