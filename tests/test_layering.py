@@ -17,7 +17,7 @@ import minikeras
 
 # A package's own name stands for its __init__.py.
 HOUSE = """
-    core.config core.random core.tape core.tensor core.primitive core.symbolic core
+    core.config core.random core.hooks core.tape core.tensor core.primitive core.symbolic core
     kernels.geometry kernels.blocks kernels.epilogue kernels.depthwise kernels.lowering kernels.conv kernels.resize
     kernels.pool kernels.normalization kernels
 
@@ -38,7 +38,7 @@ HOUSE = """
     backend.settings backend.recording backend.randomness backend.variables backend.session backend.control backend.math
     backend.shaping backend.nn backend.convolution backend.local backend.left_out backend
 
-    saving.atomic saving.npz saving.weights saving.model saving
+    saving.atomic saving.npz saving.matching saving.weights saving.model saving
     utils.left_out utils.conv_utils utils.np_utils utils.progress utils.progbar utils.generic_utils utils.io_utils
     utils.archives utils.download utils.sequence utils.enqueuer utils.data_utils utils
     datasets.digits datasets.pickled datasets.npz datasets.cifar datasets.words datasets.boston_housing datasets.cifar10

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .hooks import Hooks
+
 if TYPE_CHECKING:
     from .primitive import Primitive
     from .tensor import Tensor
@@ -86,9 +88,14 @@ class Node:
         edges: per input an :data:`Edge`, or None where no gradient flows.
         saved: what the derivative reads, filled by the operation; None once backward has freed it.
         outputs: number of outputs.
+        hooks: per output what is to see its gradient; None as long as nothing is.
+        origin: where the forward ran, set by `minikeras.debug.detect_anomaly` and else never, to cost nothing.
     """
 
-    __slots__ = ("edges", "operation", "order", "outputs", "saved")
+    __slots__ = ("edges", "hooks", "operation", "order", "origin", "outputs", "saved")
+
+    hooks: dict[int, Hooks] | None
+    origin: Any
 
     def __init__(self, operation: Primitive, edges: Sequence[Edge | None], saved: Any, outputs: int) -> None:
         self.order = next(_clock)
@@ -96,6 +103,18 @@ class Node:
         self.edges = edges
         self.saved = saved
         self.outputs = outputs
+        self.hooks = None
+
+
+def hooks_at(tensor: Tensor) -> Hooks:
+    """The hooks of the place that a Tensor stands for, to be added to."""
+    if tensor.node is None:
+        if not hasattr(tensor, "_hooks"):
+            tensor._hooks = Hooks()
+        return tensor._hooks
+    if tensor.node.hooks is None:
+        tensor.node.hooks = {}
+    return tensor.node.hooks.setdefault(tensor.index, Hooks())
 
 
 def backward(tensor: Tensor, gradient: Tensor | None, retain_graph: bool, create_graph: bool) -> None:
@@ -184,6 +203,8 @@ def _walk(
     with enable_grad() if create_graph else no_grad():
         for node in nodes:
             cotangents = [pending.take((node, i)) for i in range(node.outputs)]
+            if node.hooks is not None:
+                arrivals += _run_hooks(node, cotangents, useful, wanted)
             if wanted is not None:
                 arrivals += [
                     (wanted[node, i], value)
@@ -199,8 +220,31 @@ def _walk(
                     pending.add(edge[:2], value)
             if not retain_graph:
                 node.saved = None
-    arrivals += [(place[0], value) for place, value in pending.gradients.items() if wanted is None or place in wanted]
+        for place, value in pending.gradients.items():
+            if wanted is None or place in wanted:
+                hooks = getattr(place[0], "_hooks", None)
+                arrivals.append((place[0], value if hooks is None else hooks.run(value)))
     return arrivals
+
+
+def _run_hooks(
+    node: Node,
+    cotangents: list[Tensor | None],
+    useful: dict[Node, tuple[bool, ...]] | None,
+    wanted: dict[tuple[Any, int], Tensor] | None,
+) -> list[tuple[Tensor, Tensor]]:
+    """Let the hooks of a node change the gradients of its outputs; return those that are to be kept in ``.grad``."""
+    kept = []
+    idle = useful is not None and node not in useful  # nothing that is wanted lies behind it
+    for i, hooks in (node.hooks or {}).items():
+        value = cotangents[i]
+        if value is None or (idle and (node, i) not in (wanted or {})):
+            continue
+        cotangents[i] = value = hooks.run(value)
+        keeper = None if wanted is not None or hooks.keeper is None else hooks.keeper()
+        if keeper is not None:
+            kept.append((keeper, value))
+    return kept
 
 
 class _Pending:

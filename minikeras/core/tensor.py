@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import operator
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from . import config, tape
+from .hooks import Handle, Hooks
 
 
 class _Operations:
@@ -90,13 +92,14 @@ class Tensor:
         x.grad  # Tensor([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "_version", "data", "grad", "index", "mask", "node", "requires_grad")
+    __slots__ = ("__weakref__", "_hooks", "_version", "data", "grad", "index", "mask", "node", "requires_grad")
 
     symbolic = False
     data: np.ndarray
     grad: Tensor | None
     node: tape.Node | None
     mask: Tensor | None
+    _hooks: Hooks  # of a leaf, from the first hook on
     _version: list[int]
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None) -> None:
@@ -237,7 +240,8 @@ class Tensor:
             grad: the cotangent, of this Tensor's shape; may be left out when there is one element.
             retain_graph: keep the tape for another backward.
             create_graph: record the computation of the gradients, so that they can be differentiated again
-                (implies ``retain_graph``).
+                (implies ``retain_graph``). A leaf then holds a gradient whose tape holds the leaf: set its ``.grad`` to
+                None after use, or the garbage collector has to find them; `gradients` makes no such cycle.
 
         Raises:
             RuntimeError: this Tensor is not on the tape, the tape was freed by an earlier backward, or a saved
@@ -245,6 +249,50 @@ class Tensor:
             ValueError: ``grad`` is missing or has the wrong shape.
         """
         tape.backward(self, grad, retain_graph or create_graph, create_graph)
+
+    def register_hook(self, hook: Callable[[Tensor], Any]) -> Handle:
+        """Call a function with the gradient that arrives at this Tensor, each time that one does.
+
+        It runs once for each walk over the tape, after the contributions of all uses were added up; several hooks run
+        in the order they came. It must not write into the gradient, whose memory may be shared.
+
+        Args:
+            hook: takes the gradient (a Tensor of this one's shape; on the tape under ``create_graph``), returns None to
+                leave it as it is, or a Tensor or array that replaces it from here on.
+
+        Returns:
+            A handle: its ``remove()``, or leaving a ``with`` block that it opened, takes the hook away.
+
+        Raises:
+            TypeError: ``hook`` is not callable.
+            RuntimeError: no gradient flows to this Tensor.
+
+        Example::
+
+            x = Tensor([1.0, 2.0], requires_grad=True)
+            y = x * x
+            y.register_hook(lambda g: -g)  # gradient reversal, Ganin and Lempitsky 2015
+            y.sum().backward()
+            x.grad  # Tensor([-2., -4.])
+        """
+        if not callable(hook):
+            raise TypeError(f"register_hook: expected a function of the gradient. Received: {hook!r:.80}")
+        self._require_gradient("register_hook")
+        return Handle(tape.hooks_at(self), hook)
+
+    def retain_grad(self) -> None:
+        """Have ``backward()`` keep the gradient of this intermediate result in ``.grad``, as leaves have it anyway.
+
+        Raises:
+            RuntimeError: no gradient flows to this Tensor.
+        """
+        self._require_gradient("retain_grad")
+        if self.node is not None:
+            tape.hooks_at(self).keeper = weakref.ref(self)
+
+    def _require_gradient(self, use: str) -> None:
+        if not self.requires_grad:
+            raise RuntimeError(f"{use}: no gradient flows to a Tensor that doesn't require one. Received: {self!r}")
 
     def as_cotangent(self, value: Any = None) -> Tensor:
         """``value`` as a cotangent of this Tensor: its shape and dtype checked; ones if None and one element."""
