@@ -7,6 +7,7 @@ Objects with a state of their own inherit `Configurable`: their configuration is
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
@@ -29,6 +30,7 @@ class Registry:
         callables: Whether `get` takes any callable as it is.
         optional: Whether `get` gives None for None.
         elsewhere: Names that are resolved before the registry is asked, to be suggested all the same.
+        late: Names that a module of minikeras registers, and this module, which is imported when one is asked for.
 
     Example:
         >>> shades = Registry("shade")
@@ -47,9 +49,11 @@ class Registry:
         callables: bool = True,
         optional: bool = True,
         elsewhere: tuple[str, ...] = (),
+        late: Mapping[str, str] | None = None,
     ) -> None:
         self.kind = kind
         self.elsewhere = elsewhere
+        self.late = dict(late or {})
         self.base = base
         self.callables = callables
         self.optional = optional
@@ -99,7 +103,7 @@ class Registry:
         """The object that a name or a configuration describes.
 
         Names are looked up in ``custom_objects``, in the custom objects of the scope and in the registry, in this
-        order; nothing is ever imported.
+        order; nothing outside of minikeras is ever imported.
 
         Raises:
             ValueError: If the name is unknown or the configuration has another form.
@@ -132,6 +136,9 @@ class Registry:
         for table in (_custom_objects, self._entries):
             if name in table:
                 return table[name]
+        if name in self.late:
+            importlib.import_module(self.late[name])
+            return self._entries[name]
         # Keras's versions spell one thing glorot_uniform and GlorotUniform, SGD and sgd.
         alike = {id(obj): obj for key, obj in self._entries.items() if _fold(key) == _fold(name)}
         if len(alike) == 1:

@@ -51,3 +51,8 @@ def test_a_star_import_brings_the_public_names() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'minikeras' has no attribute 'leyers'"):
         minikeras.leyers  # noqa: B018 (the access is the test)
+
+
+def test_a_configuration_of_a_model_is_read_by_layers_alone() -> None:
+    config = {"class_name": "Sequential", "config": {"name": "m", "layers": []}}
+    assert output_of(f"from minikeras.layers import deserialize; print(deserialize({config}).name)") == "m"

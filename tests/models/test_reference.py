@@ -14,6 +14,10 @@ FOLDER = Path(__file__).parents[1] / "reference" / "keras224" / "models"
 COMPILE = json.loads((FOLDER / "compile.json").read_text(encoding="utf-8"))
 # Keras 2.2.4 keeps other moving statistics of batch normalization; training itself doesn't read them
 WITHOUT_MOVING_STATISTICS = ["auto", "lenet", "voxel", "wave"]
+NAMES = [*WITHOUT_MOVING_STATISTICS, "sep", "resid"]
+BEFORE_NORMALIZATION = ["a/bias"]  # its true gradient is zero, and what there is of it is rounding
+# TensorFlow gave the gradient of a 3-D window to each of its largest elements: here all 8 of an upsampled voxel
+TIED = {"conv3d_1/kernel": 8.0, "conv3d_1/bias": 8.0}
 
 
 def compiled(name):
@@ -37,7 +41,22 @@ def assert_close(actual, expected):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", [*WITHOUT_MOVING_STATISTICS, "sep", "resid"])
+def numbered(arrays, prefix):
+    """The arrays prefix0, prefix1, ..."""
+    return [arrays[f"{prefix}{i}"] for i in range(sum(key.startswith(prefix) for key in arrays))]
+
+
+def trained(name):
+    """The model with the weights and, in its optimizer, the state that Keras had saved after the 8 steps."""
+    model, arrays = compiled(name)
+    after = dict(np.load(FOLDER / f"{name}_trained.npz"))
+    model.set_weights(numbered(after, "w"))
+    model.optimizer.build(model.trainable_weights)
+    model.optimizer.set_weights(numbered(after, "state"))
+    return model, arrays
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_predictions_and_every_step_of_training_are_kerass(name):
     model, arrays = compiled(name)
     assert_close(model.predict(arrays["x"]), arrays["before"])
@@ -54,11 +73,54 @@ def test_evaluation_and_predictions_after_training_are_kerass(name):
     assert_close(model.predict(arrays["x"]), arrays["after"])
 
 
-@pytest.mark.parametrize("name", WITHOUT_MOVING_STATISTICS)
+@pytest.mark.parametrize("name", NAMES)
 def test_training_goes_on_as_kerass(name):
     model, arrays = compiled(name)
     train(model, arrays)
-    assert_close([model.train_on_batch(arrays["x"][:8], arrays["y"][:8]) for _ in range(3)], arrays["resumed"])
+    assert_close(go_on(model, arrays), arrays["resumed"])
+
+
+def go_on(model, arrays):
+    """The 3 steps that Keras took after saving."""
+    return [model.train_on_batch(arrays["x"][:8], arrays["y"][:8]) for _ in range(3)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_training_gives_kerass_weights_and_state_of_the_optimizer(name):
+    model, arrays = compiled(name)
+    train(model, arrays)
+    after, _ = trained(name)
+    names = [weight.name for weight in after.weights]
+    without = [name for name in names if "moving" in name or name in BEFORE_NORMALIZATION]
+    for weight, its in zip(model.weights, after.weights, strict=True):
+        if its.name not in without:
+            assert_close(weight.numpy(), its.numpy())
+    for weight, its in zip(model.trainable_weights, after.trainable_weights, strict=True):
+        factor = TIED.get(its.name, 1.0)
+        for power, (found, expected) in enumerate(zip(state(model, weight), state(after, its), strict=True), 1):
+            if its.name not in without:
+                assert_close(found * factor**power, expected)
+
+
+def state(model, weight):
+    """The slots of the optimizer that belong to a weight."""
+    arrays = model.optimizer.get_weights()[model.optimizer.saves_iterations :]
+    weights = model.trainable_weights
+    place = next(i for i, own in enumerate(weights) if own is weight)
+    return arrays[place :: len(weights)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_weights_that_keras_saved_predict_and_score_as_there(name):
+    model, arrays = trained(name)
+    assert_close(model.predict(arrays["x"]), arrays["after"])
+    assert_close(model.evaluate(arrays["x"], arrays["y"], verbose=0), arrays["evaluate"])
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"voxel"}))  # whose state holds gradients that are 8 times larger
+def test_training_resumes_from_the_state_that_keras_saved(name):
+    model, arrays = trained(name)
+    assert_close(go_on(model, arrays), arrays["resumed"])
 
 
 def test_the_configuration_of_keras_comes_back():
