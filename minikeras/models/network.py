@@ -113,14 +113,24 @@ class Network(Trainer):
         self._require_built("save_weights")
         saving.save_weights(filepath, saving.describe_weights(self.layers), overwrite)
 
-    def load_weights(self, filepath: str | os.PathLike[str]) -> None:
+    def load_weights(
+        self,
+        filepath: str | os.PathLike[str],
+        by_name: bool = False,
+        skip_mismatch: bool = False,
+        reshape: bool = False,
+    ) -> None:
         """Read the weights that `save_weights` has written.
 
         Layers with weights are matched in order, whatever their names; the names of weights and the shapes must agree.
-        If anything doesn't, no weight is changed.
+        If anything doesn't, or the file is damaged, no weight is changed.
 
         Args:
-            filepath: The file.
+            filepath: The file; also one of a whole model.
+            by_name: Load the layers that have the same name in the file, and leave the others as they are.
+            skip_mismatch: With ``by_name``, leave also weights as they are that have another shape in the file, and
+                layers that have another number of weights; a warning lists them.
+            reshape: Take an array of another shape if it has the right number of elements.
 
         Raises:
             RuntimeError: If the model isn't built.
@@ -128,9 +138,10 @@ class Network(Trainer):
             ModelFileError: If the file is damaged or belongs to another architecture; a ValueError.
         """
         self._require_built("load_weights")
-        arrays = saving.load_weights(filepath, saving.describe_weights(self.layers))
+        arrays = saving.load_weights(filepath, saving.describe_weights(self.layers), by_name, skip_mismatch, reshape)
         for weight, array in zip((weight for layer in self.layers for weight in layer.weights), arrays, strict=True):
-            weight.assign(array)
+            if array is not None:
+                weight.assign(array)
 
     def _require_built(self, use: str) -> None:
         if not self.built:

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from .matching import LayerWeights, match
 from .npz import ModelFileError, NpzReader, write_npz
-from .weights import MODEL_KEY, MODEL_PREFIX, LayerWeights, by_name, read_weights
+from .weights import MODEL_KEY, MODEL_PREFIX, NpzWeights, by_name
 
 _FORMAT = 1
 _OPTIMIZER_PREFIX = "optimizer/"
@@ -49,9 +50,9 @@ class ModelFile:
     description: dict[str, Any]
     _reader: NpzReader
 
-    def read_weights(self, layers: Sequence[LayerWeights]) -> list[np.ndarray]:
+    def read_weights(self, layers: Sequence[LayerWeights]) -> list[np.ndarray | None]:
         """The weights for these layers, in order; see `saving.load_weights`."""
-        return read_weights(self._reader, layers, MODEL_PREFIX)
+        return match(NpzWeights(self._reader, MODEL_PREFIX), layers)
 
     def read_optimizer(self, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
         """The state of the optimizer, if it consists of arrays of these shapes.

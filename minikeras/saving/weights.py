@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 
 from ..layers.base import Layer
-from .npz import ModelFileError, NpzReader, write_npz
+from .matching import LayerWeights, WeightsFile, match
+from .npz import NpzReader, write_npz
 
 # A file of a whole model has a member of this name, and its weights under this prefix.
 MODEL_KEY = "model"
 MODEL_PREFIX = "weights/"
-_ROWS_SHOWN = 20
-
-
-@dataclass(frozen=True, slots=True)
-class LayerWeights:
-    """The weights of one layer: their names and values, in the layer's order."""
-
-    layer: str
-    names: list[str]
-    arrays: list[np.ndarray]
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: array.shape for name, array in zip(self.names, self.arrays, strict=True)}
 
 
 def describe_weights(layers: Iterable[Layer]) -> list[LayerWeights]:
@@ -88,42 +74,83 @@ def by_name(layers: Iterable[LayerWeights], prefix: str = "") -> dict[str, np.nd
     }
 
 
-def load_weights(path: str | os.PathLike[str], layers: Sequence[LayerWeights]) -> list[np.ndarray]:
-    """Read the weights for these layers.
+def load_weights(
+    path: str | os.PathLike[str],
+    layers: Sequence[LayerWeights],
+    by_name: bool = False,
+    skip_mismatch: bool = False,
+    reshape: bool = False,
+) -> list[np.ndarray | None]:
+    """Read the weights for these layers, all of them before the first is given back.
 
-    Layers are matched in order, as their automatic names differ from run to run; within them names of weights and
-    shapes must agree.
+    Layers are matched in order, as their automatic names differ from run to run, unless ``by_name`` says otherwise;
+    within them names of weights and shapes must agree.
 
     Args:
         path: The file; also one of a whole model.
         layers: What `describe_weights` gives for the model they are for.
+        by_name: As for `match`.
+        skip_mismatch: As for `match`.
+        reshape: As for `match`.
 
     Returns:
-        The arrays, in the order of the layers and their weights.
+        The arrays, in the order of the layers and their weights; None for a weight that keeps its value.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ModelFileError: If the file is damaged, or holds other weights: a table says which.
     """
+    with open_weights(path) as file:
+        return match(file, layers, by_name, skip_mismatch, reshape)
+
+
+def open_weights(path: str | os.PathLike[str]) -> AbstractContextManager[WeightsFile]:
+    """Open a file of weights, in the format that its first bytes say.
+
+    Args:
+        path: The file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ModelFileError: If it is damaged.
+    """
+    with open(path, "rb") as file:
+        start = file.read(8)
+    return next((opener for magic, opener in _FORMATS.items() if start.startswith(magic)), open_npz)(path)
+
+
+@contextmanager
+def open_npz(path: str | os.PathLike[str]) -> Iterator[WeightsFile]:
+    """Open an ``.npz`` file of weights or of a whole model; see `open_weights`."""
     with NpzReader(path) as reader:
-        return read_weights(reader, layers, MODEL_PREFIX if MODEL_KEY in reader.shapes else "")
+        yield NpzWeights(reader, MODEL_PREFIX if MODEL_KEY in reader.shapes else "")
 
 
-def read_weights(reader: NpzReader, layers: Sequence[LayerWeights], prefix: str = "") -> list[np.ndarray]:
-    """What `load_weights` returns, from the members of an open archive whose names begin with a prefix."""
-    found: dict[str, dict[str, tuple[int, ...]]] = {}
-    for key, shape in reader.shapes.items():
-        if key.startswith(prefix):
-            layer, _, name = key.removeprefix(prefix).rpartition("/")
-            found.setdefault(layer, {})[name] = shape
-    differences = _differences(layers, found)
-    if differences:
-        raise ModelFileError(f"{reader.path} holds weights of another architecture.\n{_table(differences)}")
-    return [
-        reader.read(f"{prefix}{layer}/{name}")
-        for (layer, _), own in zip(found.items(), layers, strict=True)
-        for name in own.names
-    ]
+# Formats by their first bytes; what is none of them is taken for an .npz file, which is damaged then.
+_FORMATS: dict[bytes, Callable[[str | os.PathLike[str]], AbstractContextManager[WeightsFile]]] = {b"PK": open_npz}
+
+
+class NpzWeights:
+    """The weights in an open archive, whose names begin with a prefix; see `WeightsFile`.
+
+    Args:
+        reader: The archive.
+        prefix: "" for a file of weights, `MODEL_PREFIX` for one of a model.
+    """
+
+    def __init__(self, reader: NpzReader, prefix: str = "") -> None:
+        self.path = reader.path
+        self.layers: dict[str, dict[str, tuple[int, ...]]] = {}
+        self._reader = reader
+        self._prefix = prefix
+        for key, shape in reader.shapes.items():
+            if key.startswith(prefix):
+                layer, _, name = key.removeprefix(prefix).rpartition("/")
+                self.layers.setdefault(layer, {})[name] = shape
+
+    def read(self, layer: str, name: str) -> np.ndarray:
+        """Return a weight."""
+        return self._reader.read(f"{self._prefix}{layer}/{name}")
 
 
 def _names(layer: Layer) -> list[str]:
@@ -134,27 +161,3 @@ def _names(layer: Layer) -> list[str]:
         seen[name] += 1
         names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
     return names
-
-
-def _differences(
-    layers: Sequence[LayerWeights], found: dict[str, dict[str, tuple[int, ...]]]
-) -> list[tuple[str, str, str, str]]:
-    """A row for each weight where the two differ: layer and weight in the model, what it expects, the file's."""
-    rows = []
-    for own, held in itertools.zip_longest(layers, found.items()):
-        layer, expected = (own.layer, own.shapes) if own else ("-", {})
-        source, present = held or ("-", {})
-        for name in dict.fromkeys([*expected, *present]):
-            if expected.get(name) != present.get(name):
-                place = f"{present[name]} in {source!r}" if name in present else "-"
-                rows.append((layer, name, str(expected.get(name, "-")), place))
-    return rows
-
-
-def _table(rows: list[tuple[str, str, str, str]]) -> str:
-    shown = [("layer", "weight", "model expects", "file holds"), *rows[:_ROWS_SHOWN]]
-    widths = [max(len(row[i]) for row in shown) for i in range(4)]
-    lines = ["  ".join(field.ljust(width) for field, width in zip(row, widths, strict=True)).rstrip() for row in shown]
-    if len(rows) > _ROWS_SHOWN:
-        lines.append(f"and {len(rows) - _ROWS_SHOWN} more")
-    return "\n".join(lines)

@@ -132,10 +132,11 @@ def test_another_architecture_is_refused_with_a_table_and_nothing_is_changed(tmp
     before = model.get_weights()
     with pytest.raises(ModelFileError) as caught:
         model.load_weights(tmp_path / "w.npz")
-    first, head, *rows = str(caught.value).splitlines()
+    first, head, *rows, offer = str(caught.value).splitlines()
     assert first.endswith("w.npz holds weights of another architecture.")
     assert head.split() == ["layer", "weight", "model", "expects", "file", "holds"]
     assert rows[0].split() == ["conv", "kernel", "(3,", "3,", "1,", "4)", "(3,", "3,", "1,", "8)", "in", "'conv'"]
+    assert "load_weights(..., by_name=True)" in offer
     assert rows[-1].split() == ["dense", "bias", "(3,)", "-"]
     assert len(rows) == 8
     for array, expected in zip(model.get_weights(), before, strict=True):
@@ -194,6 +195,101 @@ def test_a_file_is_replaced_unless_told_otherwise(tmp_path):
 def test_a_missing_folder_is_an_error_of_the_system(tmp_path):
     with pytest.raises(FileNotFoundError):
         net().save_weights(tmp_path / "lost" / "w.npz")
+
+
+# ---------------------------------------------------------------------- by name
+
+
+def three(units=3, width=5, names=("one", "two", "head")):
+    """A model of three layers by these names, with random weights."""
+    model = Sequential([layers.Dense(width, input_dim=2, name=names[0]), layers.Dense(4, name=names[1])])
+    model.add(layers.Dense(units, name=names[2]))
+    rng = np.random.default_rng(units)
+    model.set_weights([rng.standard_normal(weight.shape) for weight in model.weights])
+    return model
+
+
+def taken(model, before, source):
+    """For each weight whether it is that of the source, "s", or the one it had before, "b"."""
+    found = ""
+    for now, old, new in zip(model.get_weights(), before, source.get_weights(), strict=True):
+        found += "s" if np.array_equal(now, new) else "b" if np.array_equal(now, old) else "?"
+    return found
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_by_name_loads_the_layers_that_have_a_name_in_common(whole, tmp_path):
+    source, model = three(3), three(4, names=("one", "other", "new"))
+    (source.save if whole else source.save_weights)(tmp_path / "w.npz")
+    before = model.get_weights()
+    model.load_weights(tmp_path / "w.npz", by_name=True)
+    assert taken(model, before, source) == "ssbbbb"
+
+
+def test_by_name_the_order_of_the_layers_is_of_no_account(tmp_path):
+    three(3).save_weights(tmp_path / "w.npz")
+    model = Sequential([layers.Dense(3, input_dim=4, name="head"), layers.Dense(2, name="last")])
+    model.load_weights(tmp_path / "w.npz", by_name=True)
+    assert_same(model.layers[0], three(3).layers[2])
+
+
+def test_by_name_another_shape_is_refused_and_nothing_is_changed(tmp_path):
+    three(3).save_weights(tmp_path / "w.npz")
+    model = three(4)
+    before = model.get_weights()
+    with pytest.raises(ModelFileError, match=r"head +bias +\(4,\) +\(3,\) in 'head'\n.*skip_mismatch=True"):
+        model.load_weights(tmp_path / "w.npz", by_name=True)
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
+
+
+def test_skip_mismatch_loads_the_rest_and_lists_what_it_left(tmp_path):
+    source, model = three(3), three(3, width=6)
+    source.save_weights(tmp_path / "w.npz")
+    before = model.get_weights()
+    with pytest.warns(UserWarning, match=r"keep their values:\n(.*\n)+two +kernel +\(6, 4\) +\(5, 4\)") as caught:
+        model.load_weights(tmp_path / "w.npz", by_name=True, skip_mismatch=True)
+    assert caught[0].filename == __file__
+    assert taken(model, before, source) == "bbbsss"  # the bias of "two" fits, and is loaded as Keras does
+
+
+def test_skip_mismatch_leaves_a_layer_alone_that_has_another_number_of_weights(tmp_path):
+    source = Sequential([layers.Dense(3, input_dim=2, name="one", use_bias=False)])
+    source.save_weights(tmp_path / "w.npz")
+    model = Sequential([layers.Dense(3, input_dim=2, name="one")])
+    before = model.get_weights()
+    with pytest.warns(UserWarning, match=r"one +kernel"):
+        model.load_weights(tmp_path / "w.npz", by_name=True, skip_mismatch=True)
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
+
+
+def test_names_without_any_in_common_are_pointed_out(tmp_path):
+    three(3).save_weights(tmp_path / "w.npz")
+    with pytest.warns(UserWarning, match=r"nothing is loaded: the model has a, b, c; the file has one, two, head"):
+        three(3, names=("a", "b", "c")).load_weights(tmp_path / "w.npz", by_name=True)
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_reshape_takes_arrays_of_as_many_elements(by_name, tmp_path):
+    source = Sequential([layers.Dense(3, input_dim=4, name="one")])
+    source.save_weights(tmp_path / "w.npz")
+    model = Sequential([layers.Conv1D(3, 2, input_shape=(5, 2), name="one")])
+    with pytest.raises(ModelFileError, match=r"reshape=True\) takes arrays of other shapes"):
+        model.load_weights(tmp_path / "w.npz", by_name=by_name)
+    model.load_weights(tmp_path / "w.npz", by_name=by_name, reshape=True)
+    kernel, bias = source.get_weights()
+    assert np.array_equal(model.get_weights()[0], kernel.reshape(2, 2, 3))
+    assert np.array_equal(model.get_weights()[1], bias)
+
+
+def test_a_file_that_is_damaged_at_its_end_changes_no_weight(tmp_path):
+    model = three(3)
+    three(3).save_weights(tmp_path / "w.npz")
+    rewritten(tmp_path / "w.npz", lambda name, data: data[:-4] if name == "head/bias.npy" else data)
+    before = [array + 1 for array in model.get_weights()]
+    model.set_weights(before)
+    with pytest.raises(ModelFileError, match="damaged"):
+        model.load_weights(tmp_path / "w.npz", by_name=True)
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
 
 
 # ---------------------------------------------------------------------- damaged and hostile files
