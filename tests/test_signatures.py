@@ -54,6 +54,38 @@ def small_model() -> minikeras.Model:
 
 MADE = {"Model": small_model}  # classes whose arguments depend on each other
 
+# Namespaces of Keras 2.2.4, a name there, and its other names, as its sources assign them.
+ALIASES = [
+    ("backend", "int_shape", ("get_variable_shape",)),
+    ("constraints", "MaxNorm", ("max_norm", "maxnorm")),
+    ("constraints", "NonNeg", ("non_neg", "nonneg")),
+    ("constraints", "UnitNorm", ("unit_norm", "unitnorm")),
+    ("constraints", "MinMaxNorm", ("min_max_norm",)),
+    ("initializers", "Zeros", ("zero", "zeros")),
+    ("initializers", "Ones", ("one", "ones")),
+    ("initializers", "Constant", ("constant",)),
+    ("initializers", "RandomUniform", ("uniform", "random_uniform")),
+    ("initializers", "RandomNormal", ("normal", "random_normal")),
+    ("initializers", "TruncatedNormal", ("truncated_normal",)),
+    ("initializers", "Identity", ("identity",)),
+    ("initializers", "Orthogonal", ("orthogonal",)),
+    ("losses", "mean_squared_error", ("mse", "MSE")),
+    ("losses", "mean_absolute_error", ("mae", "MAE")),
+    ("losses", "mean_absolute_percentage_error", ("mape", "MAPE")),
+    ("losses", "mean_squared_logarithmic_error", ("msle", "MSLE")),
+    ("losses", "kullback_leibler_divergence", ("kld", "KLD")),
+    ("losses", "cosine_proximity", ("cosine",)),
+    *[("optimizers", n, (n.lower(),)) for n in ("SGD", "RMSprop", "Adagrad", "Adadelta", "Adam", "Adamax", "Nadam")],
+    *[("layers", f"Conv{rank}D", (f"Convolution{rank}D",)) for rank in (1, 2, 3)],
+    *[("layers", f"SeparableConv{rank}D", (f"SeparableConvolution{rank}D",)) for rank in (1, 2)],
+    ("layers", "Conv2DTranspose", ("Deconvolution2D", "Deconv2D", "Convolution2DTranspose")),
+    ("layers", "Conv3DTranspose", ("Deconvolution3D", "Deconv3D")),
+    *[("layers", f"MaxPooling{rank}D", (f"MaxPool{rank}D",)) for rank in (1, 2, 3)],
+    *[("layers", f"AveragePooling{rank}D", (f"AvgPool{rank}D",)) for rank in (1, 2, 3)],
+    *[("layers", f"GlobalMaxPooling{rank}D", (f"GlobalMaxPool{rank}D",)) for rank in (1, 2, 3)],
+    *[("layers", f"GlobalAveragePooling{rank}D", (f"GlobalAvgPool{rank}D",)) for rank in (1, 2, 3)],
+]
+
 
 def find(full: str) -> Any:
     """What Keras's name stands for."""
@@ -82,6 +114,25 @@ def test_a_name_that_is_listed_as_left_out_is_not_there(full: str) -> None:
 def test_what_is_left_out_or_deviates_is_a_name_of_keras() -> None:
     assert LEFT_OUT - SIGNATURES.keys() == set()
     assert {deviation.partition(":")[0] for deviation in DEVIATIONS} - set(PRESENT) == set()
+
+
+@pytest.mark.parametrize(("namespace", "name", "aliases"), ALIASES)
+def test_an_alias_is_the_very_object_that_it_stands_for(namespace: str, name: str, aliases: tuple[str, ...]) -> None:
+    for alias in aliases:
+        assert find(f"keras.{namespace}.{alias}") is getattr(getattr(minikeras, namespace), name)
+
+
+def test_whatever_has_two_names_is_among_the_aliases() -> None:
+    known = {f"keras.{namespace}.{alias}" for namespace, _, aliases in ALIASES for alias in aliases}
+    first: dict[int, str] = {}
+    alike = [
+        (full, first[id(found)])
+        for full in PRESENT
+        if "." not in SIGNATURES[full][1] and not full.startswith("keras.wrappers") and full not in known
+        for found in [find(full)]
+        if first.setdefault(id(found), full) != full
+    ]
+    assert alike == []
 
 
 def differences(full: str, expected: list[list[Any]], found: Any) -> list[str]:
