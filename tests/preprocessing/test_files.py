@@ -116,6 +116,20 @@ def test_pictures_of_a_folder_come_with_their_classes(folder: Path, capsys: pyte
     np.testing.assert_array_equal(y, np.eye(2)[batches.classes])
 
 
+def test_batches_from_files_come_one_after_the_other_and_begin_anew(folder: Path) -> None:
+    batches = flow(folder, batch_size=3, class_mode=None)
+    levels = [batches.next()[:, 0, 0, 0].round().astype(int).tolist() for _ in range(4)]
+    assert levels == [[0, 1, 2], [3, 4, 5], [6, 7], [0, 1, 2]]
+    batches.reset()
+    assert batches.next()[:, 0, 0, 0].round().tolist() == [0, 1, 2]
+    shuffled = flow(folder, shuffle=True, seed=3)
+    first = shuffled[0][0][:, 0, 0, 0].round().tolist()
+    shuffled.on_epoch_end()
+    second = shuffled[0][0][:, 0, 0, 0].round().tolist()
+    assert sorted(first) == sorted(second) == [*range(8)]
+    assert first != second
+
+
 def test_the_class_mode_says_the_targets(folder: Path) -> None:
     assert flow(folder, class_mode="sparse")[0][1].tolist() == [0, 0, 0, 0, 0, 1, 1, 1]
     binary = flow(folder, class_mode="binary")[0][1]

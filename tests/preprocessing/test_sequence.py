@@ -105,6 +105,12 @@ def test_shuffled_stretches_fit_their_targets() -> None:
     assert y.ravel().tolist() != sorted(y.ravel().tolist())
 
 
+def test_the_end_of_an_epoch_changes_no_stretches() -> None:
+    batches = TimeseriesGenerator(DATA, DATA, length=3, batch_size=4)
+    batches.on_epoch_end()
+    assert [y.ravel().tolist() for _, y in (batches[0], batches[1])] == [[3, 4, 5, 6], [7, 8, 9, 10]]
+
+
 def test_a_generator_comes_back_from_its_json() -> None:
     batches = TimeseriesGenerator(DATA, DATA, length=6, stride=3, start_index=5, batch_size=4)
     again = sequence.timeseries_generator_from_json(batches.to_json())
