@@ -6,7 +6,6 @@ The numbers are those of Keras 2: the cross-entropies take probabilities and kee
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -97,7 +96,7 @@ def logcosh(y_true: Any, y_pred: Any) -> Tensor:
     """
     y_true, y_pred = matched("logcosh", y_true, y_pred)
     error = y_pred - y_true
-    return ops.mean(error + ops.softplus(error * -2.0) - math.log(2.0), axis=-1)
+    return ops.mean(ops.log_cosh(error), axis=-1)
 
 
 @registry.register
@@ -161,7 +160,7 @@ def binary_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> 
     if from_logits:
         return ops.mean(ops.sigmoid_cross_entropy(y_true, y_pred), axis=-1)
     probabilities = _inside_unit(y_pred)
-    likelihood = y_true * ops.log(probabilities) + (1.0 - y_true) * ops.log(1.0 - probabilities)
+    likelihood = y_true * ops.log(probabilities) + (1.0 - y_true) * ops.log1p(-probabilities)
     return -ops.mean(likelihood, axis=-1)
 
 
@@ -270,4 +269,4 @@ def _positive_part(x: Tensor) -> Tensor:
 
 
 def _log_of_one_more(x: Tensor) -> Tensor:
-    return ops.log(ops.clip(x, config.epsilon(), None) + 1.0)
+    return ops.log1p(ops.clip(x, config.epsilon(), None))

@@ -108,6 +108,24 @@ divide.vjps(x=lambda g, y: g / y, y=lambda g, y, out: -g * (out / y))
 
 
 @primitive
+def over(x: Any, y: Any) -> Any:
+    """``x / y``, but 0 where both are: the way back through an infinite derivative that nothing asks for.
+
+    What :func:`where` leaves out has the cotangent 0, and stays without gradient also where a root's derivative is
+    infinite; ``0 / 0`` would make NaN of it.
+    """
+    try:
+        with np.errstate(invalid="raise"):
+            return np.true_divide(x, y)
+    except FloatingPointError:
+        idle = np.equal(x, 0) & np.equal(y, 0)
+        return np.where(idle, 0, np.true_divide(x, np.where(idle, 1, y)))
+
+
+over.vjps(x=lambda g, y: over(g, y), y=lambda g, y, out: -g * over(out, y))
+
+
+@primitive
 def floor_divide(x: Any, y: Any) -> Any:
     """``x // y``: the quotient rounded down; its derivative is zero."""
     return np.floor_divide(x, y)
@@ -134,6 +152,8 @@ def power(x: Any, y: Any) -> Any:
 def _power_base(g: Tensor, x: Tensor, y: Any) -> Tensor:
     if isinstance(y, Tensor):  # a zero exponent makes a constant: no 0 * 0**-1
         return g * y * power(x, where(equal(y, 0), 1.0, y - 1))
+    if 0 < y < 1:  # the slope at 0 is infinite, as that of sqrt
+        return over(g * y, power(x, 1 - y))
     return g * 0.0 if y == 0 else g * y if y == 1 else g * (y * power(x, y - 1))
 
 
@@ -198,7 +218,7 @@ def sqrt(x: Any) -> Any:
     return np.sqrt(x)
 
 
-sqrt.vjps(x=lambda g, out: g / (out * 2.0))
+sqrt.vjps(x=lambda g, out: over(g, out * 2.0))
 
 
 @primitive
@@ -207,7 +227,7 @@ def reciprocal(x: Any) -> Any:
     return np.true_divide(1.0, x)
 
 
-reciprocal.vjps(x=lambda g, out: -g * square(out))
+reciprocal.vjps(x=lambda g, out: -g * out * out)  # the square of out alone may overflow
 
 
 @primitive
@@ -225,7 +245,7 @@ def expm1(x: Any) -> Any:
     return np.expm1(x)
 
 
-expm1.vjps(x=lambda g, out: g * (out + 1.0))
+expm1.vjps(x=lambda g, x: g * exp(x))  # out + 1 has no digits left where out is near -1
 
 
 @primitive
@@ -281,7 +301,12 @@ def arcsin(x: Any) -> Any:
     return np.arcsin(x)
 
 
-arcsin.vjps(x=lambda g, x: g / sqrt(1.0 - square(x)))
+def _cosine_of_arcsine(x: Tensor) -> Tensor:
+    near_zero = less(absolute(x), 0.5)  # near 1, digits of 1 - x**2 are lost; near 0, those of the product's derivative
+    return sqrt(where(near_zero, 1.0 - square(x), (1.0 - x) * (1.0 + x)))
+
+
+arcsin.vjps(x=lambda g, x: over(g, _cosine_of_arcsine(x)))
 
 
 @primitive
@@ -290,7 +315,7 @@ def arccos(x: Any) -> Any:
     return np.arccos(x)
 
 
-arccos.vjps(x=lambda g, x: -g / sqrt(1.0 - square(x)))
+arccos.vjps(x=lambda g, x: -over(g, _cosine_of_arcsine(x)))
 
 
 @primitive
@@ -299,7 +324,17 @@ def arctan(x: Any) -> Any:
     return np.arctan(x)
 
 
-arctan.vjps(x=lambda g, x: g / (square(x) + 1.0))
+arctan.vjps(x=lambda g, x: g * arctan_slope(x))
+
+
+@primitive
+def arctan_slope(x: Any) -> Any:
+    """``1 / (1 + x**2)``: the derivative of :func:`arctan`, which is 0 where the square overflows."""
+    with np.errstate(over="ignore"):
+        return np.true_divide(1.0, np.square(x) + 1.0)
+
+
+arctan_slope.vjps(x=lambda g, x, out: g * (x * -2.0 * out) * out)
 
 
 @primitive
@@ -372,6 +407,21 @@ softplus.vjps(x=lambda g, x: g * sigmoid(x))
 
 
 @primitive
+def log_cosh(x: Any) -> Any:
+    """``log(cosh(x))``, without overflow, and exact for small ``x``."""
+    size = np.absolute(x)
+    lost = np.expm1(-size)
+    rest = lost + 1.0  # exp(-|x|)
+    near = size < 1.0
+    with np.errstate(divide="ignore"):  # cosh(x) - 1 = (1 - exp(-|x|))**2 / (2 exp(-|x|))
+        part = np.log1p(np.where(near, lost * lost / (rest * 2.0), rest * rest))
+    return part + np.where(near, 0.0, size - math.log(2.0))
+
+
+log_cosh.vjps(x=lambda g, x: g * tanh(x))
+
+
+@primitive
 def erf(x: Any) -> Any:
     """The error function, ``2 / sqrt(pi) * integral of exp(-t**2) from 0 to x``."""
     from scipy.special import erf as scipy_erf
@@ -379,7 +429,8 @@ def erf(x: Any) -> Any:
     return scipy_erf(x)
 
 
-erf.vjps(x=lambda g, x: g * (exp(-square(x)) * (2.0 / np.sqrt(np.pi))))
+# Beyond 28, exp(-x**2) is 0 also in float64, and x**2 may overflow.
+erf.vjps(x=lambda g, x: g * (exp(-square(clip(x, -28.0, 28.0))) * (2.0 / math.sqrt(math.pi))))
 
 # ---------------------------------------------------------------------- kinks: each choice is documented
 

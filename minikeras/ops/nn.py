@@ -20,13 +20,14 @@ from .elementwise import (
     greater,
     greater_equal,
     maximum,
-    softplus,
+    reciprocal,
+    sigmoid,
     sqrt,
     square,
     where,
 )
 from .epilogue import relu_grad
-from .reduce import mean
+from .reduce import mean, norm
 from .reduce import sum as reduce_sum
 from .shape import expand_dims, reshape
 
@@ -75,9 +76,20 @@ def selu(x: Any) -> Tensor:
     return elu(x, alpha=_SELU_ALPHA) * _SELU_SCALE
 
 
-def softsign(x: Any) -> Tensor:
-    """``x / (1 + |x|)``."""
-    return x / (absolute(x) + 1.0)
+@primitive
+def softsign(x: Any) -> Any:
+    """``x / (1 + |x|)``; 1 and -1 at the infinities."""
+    size = np.absolute(x) + 1.0
+    infinite = np.isinf(size)
+    return np.where(infinite, np.sign(x), x / np.where(infinite, 1.0, size))
+
+
+def _softsign_slope(x: Tensor) -> Tensor:
+    inverse = reciprocal(absolute(x) + 1.0)
+    return inverse * inverse  # (1 + |x|)**2 may overflow
+
+
+softsign.vjps(x=lambda g, x: g * _softsign_slope(x))
 
 
 def hard_sigmoid(x: Any) -> Tensor:
@@ -98,8 +110,8 @@ def dropout(x: Any, *, keep: np.ndarray, scale: float) -> Any:
         keep: booleans, of a shape that broadcasts to that of ``x``.
         scale: ``1 / (1 - rate)`` keeps the expectation.
     """
-    result = np.multiply(x, scale)
-    return np.multiply(result, keep, out=result)
+    result = np.multiply(x, keep)  # in this order, what is dropped doesn't overflow
+    return np.multiply(result, scale, out=result)
 
 
 dropout.vjps(x=lambda g, keep, scale: dropout(g, keep=keep, scale=scale))
@@ -154,8 +166,7 @@ def l2_normalize(x: Any, axis: Any = -1) -> Tensor:
         x: any shape, floating point.
         axis: an int, a tuple of ints, or None for all axes.
     """
-    squares = reduce_sum(square(x), axis=axis, keepdims=True)
-    return x / sqrt(maximum(squares, 1e-12))
+    return x / maximum(norm(x, axis=axis, keepdims=True), 1e-6)
 
 
 @primitive(extra=True)
@@ -270,17 +281,53 @@ def softmax_cross_entropy(labels: Any, logits: Any, *, axis: int = -1) -> Any:
     Returns:
         Tensor without ``axis``.
     """
-    return -np.sum(labels * log_softmax.forward(logits, axis=axis), axis=axis)
+    return -np.sum(_weighted(labels, log_softmax.forward(logits, axis=axis)), axis=axis)
 
 
-@softmax_cross_entropy.composite
-def _(labels: Any, logits: Tensor, *, axis: int) -> Tensor:
-    return -reduce_sum(labels * log_softmax(logits, axis=axis), axis=axis)
+softmax_cross_entropy.vjps(
+    labels=lambda g, logits, axis: -expand_dims(g, axis) * log_softmax(logits, axis=axis),
+    logits=lambda g, labels, logits, axis: (
+        expand_dims(g, axis) * (softmax(logits, axis=axis) * reduce_sum(labels, axis=axis, keepdims=True) - labels)
+    ),
+)
 
 
-def sigmoid_cross_entropy(labels: Any, logits: Any) -> Tensor:
+@primitive
+def sigmoid_cross_entropy(labels: Any, logits: Any) -> Any:
     """``-labels * log(p) - (1 - labels) * log(1 - p)`` for ``p = sigmoid(logits)``, elementwise, without overflow."""
-    return softplus(logits) - logits * labels
+    slope = np.where(np.greater(logits, 0), 1.0 - labels, -labels)
+    return _weighted(slope, logits) + np.log1p(np.exp(-np.absolute(logits)))
+
+
+sigmoid_cross_entropy.vjps(
+    labels=lambda g, logits: -g * logits,
+    logits=lambda g, labels, logits: g * sigmoid_residual(labels, logits),
+)
+
+
+@primitive
+def sigmoid_residual(labels: Any, logits: Any) -> Any:
+    """``sigmoid(logits) - labels``, exact also where the two are nearly the same."""
+    small = np.exp(-np.absolute(logits))
+    likely = np.reciprocal(small + 1.0)
+    small *= likely
+    positive = np.greater(logits, 0)
+    return (1.0 - labels) * np.where(positive, likely, small) - labels * np.where(positive, small, likely)
+
+
+sigmoid_residual.vjps(
+    labels=lambda g: -g,
+    logits=lambda g, logits: g * (sigmoid(logits) * sigmoid(-logits)),  # p (1 - p), where 1 - p may be tiny
+)
+
+
+def _weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """``weights * values``, and 0 where a weight is 0 and its value infinite: what can't be counts nothing."""
+    try:
+        with np.errstate(invalid="raise"):
+            return np.multiply(weights, values)
+    except FloatingPointError:
+        return np.multiply(weights, np.where(np.equal(weights, 0) & np.isinf(values), 0, values))
 
 
 def one_hot(indices: Any, classes: int, dtype: Any = None) -> Tensor:

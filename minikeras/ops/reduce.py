@@ -36,7 +36,7 @@ def _spread(g: Tensor, shape: tuple[int, ...], axis: Axis) -> Tensor:
 
 
 def _count(shape: tuple[int, ...], axis: Axis) -> int:
-    return math.prod(shape[a] for a in _axes(len(shape), axis))
+    return math.prod(shape[a] for a in _axes(len(shape), axis)) or 1
 
 
 @primitive
@@ -50,8 +50,13 @@ sum.vjps(x=lambda g, x_shape, axis: _spread(g, x_shape, axis))
 
 @primitive
 def mean(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Mean over ``axis``."""
-    return np.mean(x, axis=_static_axis(axis), keepdims=keepdims)
+    """Mean over ``axis``; NaN of nothing."""
+    axis = _static_axis(axis)
+    try:
+        with np.errstate(over="raise"):
+            return np.mean(x, axis=axis, keepdims=keepdims)
+    except FloatingPointError:  # the sum is too large, the mean isn't
+        return np.sum(x / _count(np.shape(x), axis), axis=axis, keepdims=keepdims)
 
 
 mean.vjps(x=lambda g, x_shape, axis: _spread(g / _count(x_shape, axis), x_shape, axis))
@@ -60,11 +65,31 @@ mean.vjps(x=lambda g, x_shape, axis: _spread(g / _count(x_shape, axis), x_shape,
 @primitive
 def var(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Variance over ``axis``: the mean of the squared distances from the mean."""
-    return np.var(x, axis=_static_axis(axis), keepdims=keepdims)
+    return _of_deviations(lambda d: mean.forward(np.square(d), axis=axis, keepdims=True), np.sqrt, x, axis, keepdims)
+
+
+def _of_deviations(measure: Any, length: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
+    """What ``measure`` says of the distances from the mean, ``length`` of which has the unit of ``x``.
+
+    Where that is no more than the rounding error of the mean, the mean is taken of the distances from the first
+    element, so that a constant has the variance 0.
+    """
+    x = _floating(x)
+    centre = mean.forward(x, axis=axis, keepdims=True)
+    result = measure(x - centre)
+    if not np.all(length(result) > 8 * np.finfo(x.dtype).eps * np.absolute(centre)):
+        axes = _axes(x.ndim, axis)
+        moved = x - x[tuple([slice(0, 1) if i in axes else slice(None) for i in range(x.ndim)])]
+        result = measure(moved - mean.forward(moved, axis=axis, keepdims=True))
+    return result if keepdims else np.squeeze(result, axis=_static_axis(axis))
 
 
 def _centred(x: Tensor, axis: Axis) -> Tensor:
     return x - mean(x, axis=axis, keepdims=True)
+
+
+def _floating(x: Any) -> Any:
+    return np.asarray(x, np.result_type(x, np.float16))  # floats as they are, integers to floats
 
 
 var.vjps(x=lambda g, x, axis: _spread(g * (2.0 / _count(x.shape, axis)), x.shape, axis) * _centred(x, axis))
@@ -73,28 +98,44 @@ var.vjps(x=lambda g, x, axis: _spread(g * (2.0 / _count(x.shape, axis)), x.shape
 @primitive
 def std(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Standard deviation over ``axis``, the square root of :func:`var`; the derivative at a constant is 0."""
-    return np.std(x, axis=_static_axis(axis), keepdims=keepdims)
+    count = math.sqrt(_count(np.shape(x), axis))
+    return _of_deviations(lambda d: _length(d, axis, True) / count, np.asarray, x, axis, keepdims)
 
 
-def _inverse_or_zero(x: Tensor) -> Tensor:
-    zero = equal(x, 0)
-    return where(zero, 0.0, 1.0 / where(zero, 1.0, x))
+def _along_direction(g: Tensor, x: Tensor, length: Tensor, axis: Axis) -> Tensor:
+    """``g * x / length``, and 0 where the length is."""
+    zero = equal(length, 0)
+    g, length = where(zero, 0.0, g), where(zero, 1.0, length)
+    lengths, limit = length.numpy(), math.sqrt(np.finfo(x.dtype).tiny)
+    if np.all((lengths > limit) & (lengths < 1 / limit)):
+        return _spread(g / length, x.shape, axis) * x
+    return _spread(g, x.shape, axis) * (x / _spread(length, x.shape, axis))  # 1 / length**2 might overflow
 
 
-std.vjps(
-    x=lambda g, x, out, axis: (
-        _spread(g * _inverse_or_zero(out) / _count(x.shape, axis), x.shape, axis) * _centred(x, axis)
-    )
-)
+std.vjps(x=lambda g, x, out, axis: _along_direction(g / _count(x.shape, axis), _centred(x, axis), out, axis))
 
 
 @primitive
 def norm(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Euclidean norm over ``axis``; the derivative at 0 is 0."""
-    return np.sqrt(np.sum(np.square(x), axis=_static_axis(axis), keepdims=keepdims))
+    return _length(_floating(x), axis, keepdims)
 
 
-norm.vjps(x=lambda g, x, out, axis: _spread(g * _inverse_or_zero(out), x.shape, axis) * x)
+def _length(x: Any, axis: Axis, keepdims: bool) -> Any:
+    """``sqrt(sum(x**2))``; where squares leave the range of their type, of ``x`` over its largest (Blue 1978)."""
+    axis = _static_axis(axis)
+    with np.errstate(over="ignore"):
+        squares = np.sum(np.square(x), axis=axis, keepdims=keepdims)
+    info = np.finfo(x.dtype)
+    if np.all((squares > info.tiny / info.eps) & (squares < np.inf)):
+        return np.sqrt(squares)
+    largest = np.max(np.absolute(x), axis=axis, keepdims=True, initial=0)
+    scale = np.where((largest > 0) & (largest < np.inf), largest, x.dtype.type(1))
+    lengths = np.sqrt(np.sum(np.square(x / scale), axis=axis, keepdims=True)) * scale
+    return lengths if keepdims else np.squeeze(lengths, axis=axis)
+
+
+norm.vjps(x=lambda g, x, out, axis: _along_direction(g, x, out, axis))
 
 
 def _extremum(name: str, summary: str, function: Any) -> Primitive:
@@ -141,7 +182,12 @@ logsumexp.vjps(x=lambda g, x, axis: _spread(g, x.shape, axis) * _weights(x, axis
 @primitive
 def prod(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Product over ``axis``; differentiable also where elements are zero."""
-    return np.prod(x, axis=_static_axis(axis), keepdims=keepdims)
+    axis = _static_axis(axis)
+    try:
+        with np.errstate(over="raise", under="raise"):
+            return np.prod(x, axis=axis, keepdims=keepdims)
+    except FloatingPointError:  # on the way perhaps, and not in the end
+        return np.prod(x, axis=axis, keepdims=keepdims, dtype=np.longdouble).astype(x.dtype)
 
 
 @prod.composite

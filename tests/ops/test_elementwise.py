@@ -7,21 +7,22 @@ import pytest
 
 from minikeras import Tensor, ops
 from minikeras.core.tape import gradients
-from minikeras.ops.elementwise import sigmoid_grad, tanh_grad
+from minikeras.ops.elementwise import arctan_slope, over, sigmoid_grad, tanh_grad
 from minikeras.ops.epilogue import relu_grad
 from tests.ops.cases import Case, distinct, inside, normal, parametrize, positive
 
 UNARY = {
     ops.negative: normal, ops.identity: normal, ops.square: normal, ops.sqrt: positive, ops.reciprocal: positive,
     ops.exp: normal, ops.expm1: normal, ops.log: positive, ops.log1p: positive, ops.sin: normal, ops.cos: normal,
-    ops.tan: inside, ops.arcsin: inside, ops.arccos: inside, ops.arctan: normal, ops.sinh: normal, ops.cosh: normal,
-    ops.tanh: normal, ops.sigmoid: normal, ops.softplus: normal, ops.erf: normal, ops.absolute: normal,
-    ops.sign: normal, ops.floor: inside, ops.ceil: inside, ops.round: inside,
+    ops.tan: inside, ops.arcsin: inside, ops.arccos: inside, ops.arctan: normal, arctan_slope: normal, ops.sinh: normal,
+    ops.cosh: normal, ops.tanh: normal, ops.sigmoid: normal, ops.softplus: normal, ops.erf: normal,
+    ops.absolute: normal, ops.sign: normal, ops.floor: inside, ops.ceil: inside, ops.round: inside,
 }  # fmt: skip
 BINARY = {
     ops.add: (normal, normal), ops.subtract: (normal, normal), ops.multiply: (normal, normal),
     ops.divide: (normal, positive), ops.power: (positive, normal), ops.maximum: (distinct, normal),
-    ops.minimum: (distinct, normal), ops.remainder: (inside, positive), ops.floor_divide: (inside, positive),
+    ops.minimum: (distinct, normal), over: (normal, positive), ops.remainder: (inside, positive),
+    ops.floor_divide: (inside, positive),
 }  # fmt: skip
 SHAPES_OF_TWO = [((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2, 2)), ((2, 2), ()), ((), ()),
                  ((0, 3), (1, 3)), ((2, 3), (0, 1, 3))]  # fmt: skip
@@ -49,6 +50,9 @@ CASES = [
             ("array left", lambda x, f=operation: f(np.array([[1.7], [0.9]]), x)),
         ]
     ],
+    Case(ops.power, "square root", lambda x: x**0.5, [positive(4)]),
+    Case(ops.log_cosh, "on both sides of 1", ops.log_cosh, [np.array([-3.0, -1.1, -0.9, 0.0, 1e-3, 0.5, 2.0, 30.0])]),
+    Case(ops.arcsin, "on both sides of a half", ops.arcsin, [np.array([-0.9, -0.4, 0.0, 0.6])]),
     Case(ops.power, "cube", lambda x: x**3, [normal(4)]),
     Case(ops.power, "minus two", lambda x: x**-2, [normal(4)]),
     Case(ops.power, "to the zero", lambda x: x**0, [normal(4)]),

@@ -7,7 +7,7 @@ import pytest
 
 from minikeras import Tensor, kernels, ops
 from minikeras.core.tape import gradients
-from minikeras.ops.nn import _relu, batch_norm_grad, softmax_grad
+from minikeras.ops.nn import _relu, batch_norm_grad, sigmoid_residual, softmax_grad
 from tests.numerical import check_gradients
 from tests.ops.cases import Case, normal, parametrize
 
@@ -87,6 +87,10 @@ CASES = [
     Case(_relu, "transposed", ops.relu, [normal(3, 2).T]),
     Case(ops.elu, "default", ops.elu, [normal(2, 3)]),
     Case(ops.elu, "alpha", lambda x: ops.elu(x, alpha=0.3), [normal(2, 3)]),
+    Case(ops.softsign, "both signs", ops.softsign, [normal(2, 3)]),
+    Case(ops.sigmoid_cross_entropy, "both", ops.sigmoid_cross_entropy, [LABELS, normal(2, 3)]),
+    Case(ops.sigmoid_cross_entropy, "stretched labels", ops.sigmoid_cross_entropy, [LABELS[:1], normal(2, 3)]),
+    Case(sigmoid_residual, "both", sigmoid_residual, [LABELS, normal(2, 3)]),
     *[
         Case(operation, f"axis {axis}", lambda x, f=operation, axis=axis: f(x, axis=axis), [normal(2, 3, 2)])
         for operation in (ops.softmax, ops.log_softmax)
@@ -114,9 +118,7 @@ COMPOSITES = {
     "relu, threshold": lambda x: ops.relu(x, threshold=0.4),
     "relu, all": lambda x: ops.relu(x, alpha=0.1, max_value=0.8, threshold=0.3),
     "selu": ops.selu,
-    "softsign": ops.softsign,
     "hard_sigmoid": ops.hard_sigmoid,
-    "sigmoid_cross_entropy": lambda x: ops.sigmoid_cross_entropy(np.array([[0.0, 1.0, 0.3]]), x),
 }
 
 
