@@ -27,7 +27,8 @@ HOUSE = """
 
     checks registry
     activations initializers regularizers constraints losses metrics
-    optimizers.hyperparameter optimizers.base optimizers.sgd optimizers.adagrad optimizers.adam optimizers
+    optimizers.hyperparameter optimizers.base optimizers.sgd optimizers.adagrad optimizers.adam optimizers.scipy_optimizer
+    optimizers
 
     layers.shapes layers.context layers.observers layers.recording layers.attached layers.base layers.spatial
     layers.input layers.core layers.conv layers.conv_transpose layers.separable
@@ -38,9 +39,11 @@ HOUSE = """
     backend.settings backend.recording backend.randomness backend.variables backend.session backend.control backend.math
     backend.shaping backend.nn backend.convolution backend.local backend.left_out backend
 
+    debug.finite debug.origin debug.anomaly debug.tables debug.tape debug.gradients debug
     saving.atomic saving.npz saving.matching saving.weights saving.model saving
     utils.left_out utils.conv_utils utils.np_utils utils.progress utils.progbar utils.generic_utils utils.io_utils
-    utils.archives utils.download utils.sequence utils.enqueuer utils.data_utils utils
+    utils.archives utils.download utils.sequence utils.enqueuer utils.data_utils
+    utils.flat_parameters utils
     datasets.digits datasets.pickled datasets.npz datasets.cifar datasets.words datasets.boston_housing datasets.cifar10
     datasets.cifar100 datasets.fashion_mnist datasets.imdb datasets.mnist datasets.reuters datasets
     preprocessing.sequence preprocessing.text preprocessing.image.files preprocessing.image.affine
@@ -48,8 +51,8 @@ HOUSE = """
     callbacks.base callbacks.loggers callbacks.monitor callbacks.learning_rate callbacks.nonfinite callbacks.tensorboard
     callbacks
 
-    models.legacy models.data models.objective models.compilation models.feeding models.loops models.generators
-    models.training models.summary models.persistence models.network models.graph models.configuration models.functional
+    models.legacy models.data models.objective models.compilation models.surface models.feeding models.loops models.generators
+    models.full_batch models.training models.summary models.persistence models.network models.graph models.configuration models.functional
     models.sequential models.cloning
     models
     plot

@@ -6,8 +6,7 @@ import math
 from contextlib import ExitStack
 from typing import Any
 
-import numpy as np
-
+from ..debug.finite import is_finite
 from ..layers.base import Layer
 from ..layers.observers import observing
 from ..layers.shapes import as_list
@@ -40,7 +39,7 @@ class TerminateOnNaN(Callback):
         where = "every layer's output was finite: it comes from the loss function or a penalty"
         if self.layer is not None:
             where = f"{self.layer} was the first layer whose output wasn't finite"
-            if not all(np.isfinite(weight).all() for weight in self.layer.get_weights()):
+            if not all(is_finite(weight) for weight in self.layer.get_weights()):
                 where += ", nor are its weights"
         print(f"Batch {batch}: Invalid loss ({loss}), terminating training; {where}")
         self.model.stop_training = True
@@ -50,11 +49,6 @@ class TerminateOnNaN(Callback):
         self._observing.close()
 
     def _look(self, layer: Layer, outputs: Any) -> None:
-        if self.layer is None and not all(_is_finite(output.numpy()) for output in as_list(outputs)):
+        if self.layer is None and not all(is_finite(output.numpy()) for output in as_list(outputs)):
             self.layer = layer
 
-
-def _is_finite(array: np.ndarray) -> bool:
-    """Whether all elements are; a sum says so without an array of answers, unless it overflows."""
-    with np.errstate(all="ignore"):
-        return bool(np.isfinite(array.sum())) or bool(np.isfinite(array).all())
