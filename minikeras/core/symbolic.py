@@ -306,7 +306,7 @@ def gradients(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[Symbo
     Returns:
         Per input a SymbolicTensor of its shape; None for a symbolic one that no output was computed from.
     """
-    reached = _upstream(symbols_in(list(outputs)))
+    reached = {id(symbol) for symbol in upstream(symbols_in(list(outputs)))}
     wanted = [x for x in inputs if not x.symbolic or id(x) in reached]
     call = Call(_gradients_of_sums, (list(outputs), wanted), {}, variables=symbols_in(wanted))
     call.give([(x.shape, x.dtype) for x in wanted])
@@ -354,16 +354,16 @@ def _in_order(wanted: Sequence[SymbolicTensor], known: set[int]) -> list[Call]:
     return order
 
 
-def _upstream(symbols: list[SymbolicTensor]) -> set[int]:
-    """The ids of these symbols and of all that they were computed from."""
-    found: set[int] = set()
+def upstream(symbols: Sequence[SymbolicTensor]) -> list[SymbolicTensor]:
+    """These symbols and all that they were computed from, each once."""
+    found: dict[int, SymbolicTensor] = {}
     stack = list(symbols)
     while stack:
         symbol = stack.pop()
         if id(symbol) not in found:
-            found.add(id(symbol))
+            found[id(symbol)] = symbol
             stack += symbols_in([*symbol.source.inputs, *symbol.source.static.values()]) if symbol.source else []
-    return found
+    return list(found.values())
 
 
 def _differentiated(order: list[Call]) -> set[int]:
@@ -432,10 +432,13 @@ def _probe(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict[
             if item.source is not None and item.dtype.kind in "iu":  # may be a size that shapes follow from
                 result = _probe(item.source.operation, item.source.inputs, item.source.static, free)
                 return result[item.output] if isinstance(result, (list, tuple)) else result
-            return Tensor(np.ones(tuple(free if size is None else size for size in item.shape), item.dtype))
+            x = Tensor(np.ones(tuple(free if size is None else size for size in item.shape), item.dtype))
+            x.mask = stand_in(item.mask)
+            return x
         if isinstance(item, (list, tuple)):
             return type(item)(stand_in(part) for part in item)
         return item
 
+    keywords = {name: stand_in(item) for name, item in static.items()}
     with tape.no_grad(), np.errstate(all="ignore"):
-        return operation(*[stand_in(item) for item in inputs], **static)
+        return operation(*[stand_in(item) for item in inputs], **keywords)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from ..core import symbolic
 from ..core.tape import no_grad
 from ..core.tensor import Parameter, Tensor
-from .context import current_context, is_frozen
+from .context import call_context, current_context, in_training, is_frozen
 from .shapes import as_list
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ class Attachment(NamedTuple):
 class Attaching:
     """Mixin: `add_loss` and `add_update`, and what was added."""
 
+    _adds_in_call: bool  # whether call adds losses
     _losses: list[Attachment]
     _updates: list[Attachment]
     _nodes: list[symbolic.Call]
@@ -60,6 +63,7 @@ class Attaching:
                 self._losses.append(Attachment(loss, _ids(inputs)))
                 continue
             context = current_context()
+            self._adds_in_call = True
             if context is None:
                 raise ValueError(
                     f"{self}: outside of call, a Tensor is a number that training can't follow: give add_loss a "
@@ -99,11 +103,12 @@ class Attaching:
 
     @property
     def losses(self) -> list[Any]:
-        """The penalties of weights, computed now; losses added symbolically or as functions; and symbolic ones of
-        activity regularizers, for each call on symbolic tensors. Those of inner layers are among them."""
-        own = [weight.regularizer(weight) for weight in self.weights if weight.regularizer is not None]
-        attached = [attachment for layer in self._flatten() for attachment in layer._own_losses()]
-        return own + [attachment.item for attachment in attached]
+        """The penalties of weights; losses added symbolically or as functions; and symbolic ones of activity
+        regularizers, for each call on symbolic tensors. Those of inner layers are among them.
+
+        The penalties of weights are symbolic too, so that what is made of them follows the weights (``K.eval`` gives
+        their value of now); inside of a layer's call, a loss function or a `call_context` they are Tensors."""
+        return self._weight_penalties() + [attachment.item for attachment in self._attached_losses()]
 
     @property
     def updates(self) -> list[Any]:
@@ -113,11 +118,8 @@ class Attaching:
     def get_losses_for(self, inputs: Any = None) -> list[Any]:
         """Return the losses that depend on these inputs; for None those that depend on none."""
         wanted = _ids(inputs)
-        own: list[Any] = []
-        if wanted is None:
-            own = [weight.regularizer(weight) for weight in self.weights if weight.regularizer is not None]
-        attached = [attachment for layer in self._flatten() for attachment in layer._own_losses()]
-        return own + [attachment.item for attachment in attached if attachment.inputs == wanted]
+        own = self._weight_penalties() if wanted is None else []
+        return own + [attachment.item for attachment in self._attached_losses() if attachment.inputs == wanted]
 
     def get_updates_for(self, inputs: Any = None) -> list[Any]:
         """Return the updates that depend on these inputs; for None those that depend on none."""
@@ -125,6 +127,19 @@ class Attaching:
         return [attachment.item for attachment in self._live_updates() if attachment.inputs == wanted]
 
     # ------------------------------------------------------------------ helpers
+
+    def _weight_penalties(self) -> list[Tensor]:
+        penalties = [(weight.regularizer, weight) for weight in self.weights if weight.regularizer is not None]
+        if current_context() is not None:
+            return [penalty(weight) for penalty, weight in penalties]
+        return [symbolic.record(penalty, (weight,), {}, [((), weight.dtype)]) for penalty, weight in penalties]
+
+    def _attached_losses(self) -> list[Attachment]:
+        """All losses of this layer and those inside it that aren't penalties of weights."""
+        return self._added_losses() + self._penalties_at(self._nodes)
+
+    def _added_losses(self) -> list[Attachment]:
+        return [attachment for layer in self._flatten() for attachment in layer._losses]
 
     def _live_updates(self) -> list[Attachment]:
         """The updates of this layer and all inside it that training carries out."""
@@ -144,14 +159,44 @@ class Attaching:
                 stack += reversed(list(layer._sublayers()))
         return list(found.values())
 
-    def _own_losses(self) -> list[Attachment]:
-        """What was added to this very layer, and the penalties on its outputs."""
-        penalties = []
-        if self.activity_regularizer is not None:
-            for node in self._nodes:
-                inputs = _ids(node.inputs)
-                penalties += [Attachment(self.activity_regularizer(output), inputs) for output in node.outputs]
-        return self._losses + penalties
+    def _penalties_at(self, nodes: Sequence[symbolic.Call]) -> list[Attachment]:
+        """What calls of this layer on symbolic tensors add to the loss, symbolically."""
+        if not self._penalizes_inside():
+            penalty = self.activity_regularizer
+            outputs = [(node, output) for node in nodes for output in node.outputs] if penalty is not None else []
+            return [Attachment(penalty(output), _ids(node.inputs)) for node, output in outputs]  # type: ignore[misc]
+        return [
+            Attachment(
+                symbolic.record(_PenaltiesOf(self), node.inputs, node.static, [((), node.outputs[0].dtype)]),
+                _ids(node.inputs),
+            )
+            for node in nodes
+            if node.inputs
+        ]
+
+    def _penalizes_inside(self) -> bool:
+        """Whether penalties come up while it is called, of itself or of layers inside."""
+        inner = self._flatten()[1:]
+        return self._adds_in_call or any(
+            layer.activity_regularizer is not None
+            or layer._adds_in_call
+            or any(isinstance(attachment.item, symbolic.SymbolicTensor) for attachment in layer._losses)
+            for layer in inner
+        )
+
+
+class _PenaltiesOf:
+    """What a call of a layer adds to the loss, as an operation; it calls the layer once more."""
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
+        self.name = f"losses of {layer.name}"
+
+    def __call__(self, *inputs: Any, **static: Any) -> Tensor:
+        context = current_context()
+        with call_context(in_training(), frozen=context.frozen if context else None) as inner:
+            self.layer(*inputs, **static)
+        return sum(inner.penalties or [], Tensor(np.zeros((), self.layer.dtype)))
 
 
 def _ids(inputs: Any) -> frozenset[int] | None:

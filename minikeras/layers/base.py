@@ -83,6 +83,7 @@ class Layer(Recorded, Attaching, Configurable):
     supports_masking: bool = False
     stateful: bool = False
     activity_regularizer: Callable[[Tensor], Tensor] | None = None
+    _adds_in_call: bool = False
     _takes_training: ClassVar[bool] = False
     _takes_mask: ClassVar[bool] = False
     _makes_masks: ClassVar[bool] = False  # also without a mask of its input
@@ -95,6 +96,7 @@ class Layer(Recorded, Attaching, Configurable):
         parameters = inspect.signature(cls.call).parameters
         cls._takes_training = "training" in parameters
         cls._takes_mask = "mask" in parameters
+        cls._adds_in_call = "add_loss" in getattr(getattr(cls.call, "__code__", None), "co_names", ())
         cls._makes_masks = cls.compute_mask is not Layer.compute_mask
         cls._says_shape = cls.compute_output_shape is not Layer.compute_output_shape
 
@@ -286,7 +288,7 @@ class Layer(Recorded, Attaching, Configurable):
                 context.penalties.append(self.activity_regularizer(output))
         observers.notify(self, outputs)
         if (masks is not None or self._makes_masks) and not self._masks_inside:
-            return _masked(outputs, self.compute_mask(inputs, masks), inputs)
+            return _masked(outputs, self._checked_mask(self.compute_mask(inputs, masks)), inputs)
         return outputs
 
     def _masks(self, inputs: Any, keywords: dict[str, Any]) -> Any:
@@ -306,10 +308,15 @@ class Layer(Recorded, Attaching, Configurable):
         outputs = symbolic.record(self, (inputs,), static, self._symbolic_outputs(inputs, static))
         self._nodes.append(as_list(outputs)[0].source)
         if masks is not None or self._makes_masks:
-            mask = self.compute_mask(inputs, masks)
+            mask = self._checked_mask(self.compute_mask(inputs, masks))
             for output, its_mask in zip(as_list(outputs), _one_each(mask, outputs), strict=True):
                 output.mask = its_mask
         return outputs
+
+    def _checked_mask(self, mask: Any) -> Any:
+        if all(item is None or isinstance(item, Tensor) for item in as_list(mask)):
+            return mask
+        raise TypeError(f"{self}: compute_mask must return a Tensor of booleans or None. Received: {mask!r}")
 
     def _symbolic_outputs(self, inputs: Any, keywords: dict[str, Any]) -> Any:
         """(shape, dtype) of each output: as `compute_output_shape` says, or else found by running the layer."""

@@ -9,6 +9,7 @@ from typing import Any
 from ..core import symbolic
 from ..core.symbolic import Call, Program, SymbolicTensor, symbols_in
 from ..core.tensor import Tensor
+from ..layers.attached import Attachment
 from ..layers.base import Layer, call_context
 from ..layers.context import current_context
 from ..layers.shapes import InputSpec, Shape, as_list, count, is_shape, map_shapes, masks_of, shapes_of
@@ -270,6 +271,25 @@ class Model(Network):
         """
         super().add_loss(losses, inputs)
         self._loss_program = None
+
+    def get_losses_for(self, inputs: Any = None) -> list[Any]:
+        """Return the losses that are computed from any of these symbolic tensors; for None those from no inputs."""
+        if self._connected() is None or inputs is None:
+            return super().get_losses_for(inputs)
+        given = {id(symbol) for symbol in symbols_in(inputs)}
+        found = [attachment.item for attachment in self._attached_losses()]
+        found = [loss for loss in found if isinstance(loss, SymbolicTensor)]
+        return [loss for loss in found if given & {id(symbol) for symbol in symbolic.upstream([loss])}]
+
+    def _attached_losses(self) -> list[Attachment]:
+        graph = self._connected()
+        if graph is None:
+            return super()._attached_losses()
+        own = [layer for layer in graph.layers if not isinstance(layer, Model)]
+        connected = [attachment for layer in (self, *own) for attachment in layer._losses]
+        inner = [a for a in self._added_losses() if not isinstance(a.item, SymbolicTensor)]
+        added = {id(attachment): attachment for attachment in [*connected, *inner]}
+        return [*added.values(), *(a for layer in graph.layers for a in layer._penalties_at(graph.nodes(layer)))]
 
     def _symbolic_losses(self) -> list[SymbolicTensor]:
         """The symbolic losses added to the model or to a layer of it, which is no model itself."""

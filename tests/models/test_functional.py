@@ -281,7 +281,11 @@ def test_losses_added_in_call_and_as_functions_count():
     y = A.sum(axis=1, keepdims=True)
     assert model.test_on_batch(A, y) == pytest.approx(A.sum() + 3.0 + 0.03, rel=1e-4)
     assert len(dense.get_losses_for(None)) == 2
-    assert len(model.losses) == 2
+    assert len(model.losses) == 3
+    weights, inside = (loss for loss in model.losses if isinstance(loss, SymbolicTensor))
+    assert backend.eval(weights) == pytest.approx(0.03)
+    assert backend.function([x], [inside])([A])[0] == pytest.approx(A.sum(), rel=1e-5)
+    assert [len(model.get_losses_for(inputs)) for inputs in (None, x)] == [2, 1]
 
 
 def test_losses_and_updates_are_found_by_their_inputs():
@@ -531,3 +535,52 @@ def test_automatic_names_are_kerass():
     model = Model(x, Dense(1)(x))
     assert (model.name, [layer.name for layer in model.layers]) == ("model_1", ["input_1", "dense_1"])
     assert isinstance(model.output, SymbolicTensor)
+
+
+# ---------------------------------------------------------------------- losses as symbolic tensors
+
+
+def test_the_penalties_of_weights_are_symbolic_outside_of_calls_and_follow_the_weights():
+    x = Input((3,))
+    model = Model(x, Dense(2, kernel_regularizer="l2", name="d")(x))
+    (penalty,) = model.losses
+    both = backend.function([x], [model.output, penalty, 2.0 * penalty])
+    for scale in (1.0, 3.0):
+        model.set_weights([np.full((3, 2), scale), np.zeros(2)])
+        assert backend.eval(penalty) == pytest.approx(0.01 * 6 * scale**2)
+        assert both([A])[1:] == pytest.approx([0.06 * scale**2, 0.12 * scale**2])
+    gradient = backend.function([x], backend.gradients(penalty, model.trainable_weights))([A])
+    assert gradient[0] == pytest.approx(np.full((3, 2), 0.02 * 3.0))
+    assert gradient[1] == pytest.approx(np.zeros(2))
+
+
+def test_losses_can_be_used_in_a_loss_of_ones_own():
+    x = Input((3,))
+    model = Model(x, Dense(2, kernel_regularizer="l2")(x))
+
+    def loss(y_true, y_pred):
+        return backend.mean(backend.square(y_pred - y_true), axis=-1) + 9.0 * sum(model.losses)
+
+    model.compile("sgd", loss)
+    own = model.gradients_on_batch(A, A[:, :2])
+    model.compile("sgd", "mse")
+    plain = model.gradients_on_batch(A, A[:, :2])
+    kernel = model.get_weights()[0]
+    name = model.weights[0].name
+    assert own[name] - plain[name] == pytest.approx(9 * 0.02 * kernel, abs=1e-5)
+
+
+def test_losses_of_what_depends_on_inputs_are_those_of_the_calls_in_the_model():
+    shared = Dense(2, activity_regularizer="l2", use_bias=False, kernel_initializer="ones")
+    x, other = Input((3,)), Input((3,))
+    shared(other)
+    inner = Sequential([Dense(2, activity_regularizer="l2", use_bias=False, kernel_initializer="ones", input_dim=2)])
+    model = Model(x, inner(shared(x)))
+    assert len(shared.losses) == 2
+    first, second = model.losses
+    hidden = np.repeat(A.sum(axis=1, keepdims=True), 2, axis=1)
+    expected = [0.01 * (hidden**2).sum(), 0.01 * ((2 * hidden) ** 2).sum()]
+    assert backend.function([x], [first, second])([A]) == pytest.approx(expected, rel=1e-4)
+    assert [len(model.get_losses_for(inputs)) for inputs in (x, other, None)] == [2, 0, 0]
+    model.compile("sgd", "mse")
+    assert model.test_on_batch(A, 2 * hidden) == pytest.approx(sum(expected), rel=1e-4)
