@@ -199,6 +199,10 @@ def average(scores: Any, weights: np.ndarray | None = None, mask: Tensor | None 
         scores = ops.cast(scores, dtype=config.floatx())
     if mask is not None and scores.ndim >= mask.ndim:
         kept = mask.numpy().astype(scores.dtype if scores.dtype.kind == "f" else config.floatx())
+        if any(n not in (1, size) for n, size in zip(kept.shape, scores.shape, strict=False)):
+            raise ValueError(
+                f"the output's mask must have the first axes of the scores, {scores.shape}. Received: {kept.shape}"
+            )
         scores = scores * _share(kept).reshape(kept.shape + (1,) * (scores.ndim - kept.ndim))
     if weights is None:
         return ops.mean(scores) if scores.ndim else scores
