@@ -27,10 +27,10 @@ HOUSE = """
 
     checks registry
     activations initializers regularizers constraints losses metrics
-    optimizers.hyperparameter optimizers.base optimizers.sgd optimizers.adagrad optimizers.adam optimizers.scipy_optimizer
-    optimizers
+    optimizers.hyperparameter optimizers.base optimizers.sgd optimizers.adagrad optimizers.adam
+    optimizers.scipy_optimizer optimizers
 
-    layers.shapes layers.context layers.observers layers.recording layers.attached layers.base layers.spatial
+    layers.shapes layers.measures layers.context layers.observers layers.recording layers.attached layers.base layers.spatial
     layers.input layers.core layers.conv layers.conv_transpose layers.separable
     layers.cropping layers.padding layers.upsampling layers.pooling layers.normalization layers.activation layers.merge
     layers.noise layers.masking layers.lambda_layer layers.local layers.embedding layers.catalog layers.wrappers
@@ -42,8 +42,7 @@ HOUSE = """
     debug.finite debug.origin debug.anomaly debug.tables debug.tape debug.gradients debug
     saving.atomic saving.npz saving.matching saving.weights saving.model saving
     utils.left_out utils.conv_utils utils.np_utils utils.progress utils.progbar utils.generic_utils utils.io_utils
-    utils.archives utils.download utils.sequence utils.enqueuer utils.data_utils
-    utils.flat_parameters utils
+    utils.archives utils.download utils.sequence utils.enqueuer utils.data_utils utils.flat_parameters utils
     datasets.digits datasets.pickled datasets.npz datasets.cifar datasets.words datasets.boston_housing datasets.cifar10
     datasets.cifar100 datasets.fashion_mnist datasets.imdb datasets.mnist datasets.reuters datasets
     preprocessing.sequence preprocessing.text preprocessing.image.files preprocessing.image.affine
@@ -51,9 +50,9 @@ HOUSE = """
     callbacks.base callbacks.loggers callbacks.monitor callbacks.learning_rate callbacks.nonfinite callbacks.tensorboard
     callbacks
 
-    models.legacy models.data models.objective models.compilation models.surface models.feeding models.loops models.generators
-    models.full_batch models.training models.summary models.persistence models.network models.graph models.configuration models.functional
-    models.sequential models.cloning
+    models.legacy models.data models.objective models.compilation models.surface models.feeding models.loops
+    models.generators models.full_batch models.training models.summary models.persistence models.network models.graph
+    models.configuration models.functional models.sequential models.cloning
     models
     plot
     wrappers wrappers.scikit_learn

@@ -170,9 +170,7 @@ class Compilable(Layer):
             loss, values = self._loss(batch, training=True)
             if self._trained:
                 self.optimizer.apply_gradients(gradients(loss, self._trained), self._trained)
-        updating = [layer for layer, frozen in self._inside.items() if layer.stateful or not frozen]
-        for update in self._functions("_updates", updating):
-            update()
+        self._run_updates()
         return values
 
     def _test_step(self, batch: Samples) -> list[float]:
@@ -195,6 +193,12 @@ class Compilable(Layer):
         """What add_loss or add_update was given as functions by these layers."""
         items = [attachment.item for layer in layers for attachment in getattr(layer, kind)]
         return [item for item in items if not isinstance(item, Tensor)]
+
+    def _run_updates(self) -> None:
+        """What add_update was given as functions, by layers that training doesn't leave alone."""
+        updating = [layer for layer, frozen in self._inside.items() if layer.stateful or not frozen]
+        for update in self._functions("_updates", updating):
+            update()
 
     def _reset_metrics(self) -> None:
         self._bound().reset_states()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -54,10 +54,30 @@ class Loops(Compilable):
         callbacks: Iterable[Callback],
         initial_epoch: int,
     ) -> History:
+        history = History()
+        with self._training(history, feed, validation, params, callbacks) as everyone:
+            for epoch in range(initial_epoch, params["epochs"]):
+                everyone.on_epoch_begin(epoch, {})
+                last_size = self._fit_epoch(feed, everyone)
+                everyone.on_epoch_end(epoch, self._validation_logs(validation, last_size))
+                if self.stop_training:
+                    break
+        return history
+
+    @contextmanager
+    def _training(
+        self,
+        history: History,
+        feed: Feed | None,
+        validation: Feed | None,
+        params: dict[str, Any],
+        callbacks: Iterable[Callback],
+    ) -> Iterator[CallbackList]:
+        """All callbacks together, of a training that goes on in the body of a ``with`` statement."""
         names, stateful = self.metrics_names, self.stateful_metric_names
         params["do_validation"] = validation is not None
         params["metrics"] = names + [f"val_{name}" for name in names if validation is not None]
-        self.history = history = History()
+        self.history = history
         shown = [ProgbarLogger("steps", stateful)] if params["verbose"] else []
         everyone = CallbackList([BaseLogger(stateful), *shown, *callbacks, history])
         everyone.set_model(self)
@@ -68,22 +88,19 @@ class Loops(Compilable):
         with ExitStack() as stack:
             for callback in everyone.callbacks:
                 stack.callback(callback.close)
-            stack.enter_context(feed)
-            if validation is not None:
-                stack.enter_context(validation)
+            for source in (feed, validation):
+                if source is not None:
+                    stack.enter_context(source)
             everyone.on_train_begin({})
-            for epoch in range(initial_epoch, params["epochs"]):
-                everyone.on_epoch_begin(epoch, {})
-                last_size = self._fit_epoch(feed, everyone)
-                logs = {}
-                if last_size and validation is not None:
-                    values = self._evaluate(validation, verbose=0, batch_size=last_size)
-                    logs = {f"val_{name}": value for name, value in zip(names, values, strict=True)}
-                everyone.on_epoch_end(epoch, logs)
-                if self.stop_training:
-                    break
+            yield everyone
             everyone.on_train_end({})
-        return history
+
+    def _validation_logs(self, validation: Feed | None, batch_size: int) -> dict[str, Any]:
+        """Loss and metrics of the validation data with ``val_`` in front; nothing for a batch size of 0."""
+        if validation is None or not batch_size:
+            return {}
+        values = self._evaluate(validation, verbose=0, batch_size=batch_size)
+        return {f"val_{name}": value for name, value in zip(self.metrics_names, values, strict=True)}
 
     def _fit_epoch(self, feed: Feed, callbacks: CallbackList) -> int:
         """Train on each batch in turn; return the size of the last one, 0 if a callback stopped it."""

@@ -9,18 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from .. import checks
 from ..callbacks import Callback, History
 from ..layers.shapes import as_size
 from .data import Samples, labels_are_sorted
 from .feeding import ArrayFeed, is_generator
-from .generators import GeneratorTrainer
+from .full_batch import FullBatchTrainer
 from .legacy import renamed
 from .loops import single
+from .surface import LossSurface
 
 _QUEUE = {"workers": 1, "max_queue_size": 10, "use_multiprocessing": False}
 
 
-class Trainer(GeneratorTrainer):
+class Trainer(FullBatchTrainer):
     """A layer that can be trained by itself."""
 
     @renamed(nb_epoch="epochs")
@@ -47,7 +49,9 @@ class Trainer(GeneratorTrainer):
             x: Inputs: array (samples, ...) or nested lists; for several inputs a list or a dict by name. A generator
                 or a Sequence of batches goes to `fit_generator`.
             y: Targets, likewise for the outputs.
-            batch_size: Samples in one step; 32 if None. The last step of an epoch takes what is left.
+            batch_size: Samples in one step; 32 if None. The last step of an epoch takes what is left. With an optimizer
+                for all samples at once (`optimizers.ScipyOptimizer`) an epoch is one step of it; then so many samples
+                are computed at a time, all if None.
             epochs: The number of the last epoch; as many epochs are trained if ``initial_epoch`` is 0.
             verbose: 0 is silent, 1 shows a bar and a line for each epoch, 2 the line only.
             callbacks: List of callbacks.
@@ -93,6 +97,9 @@ class Trainer(GeneratorTrainer):
                 shuffle=bool(shuffle),
                 initial_epoch=initial_epoch,
             )
+        self._compiled()
+        full_batch = self.optimizer.full_batch
+        all_at_once = full_batch and batch_size is None
         batch_size = self._batch_size(batch_size)
         epochs, initial_epoch = self._epochs(epochs, initial_epoch)
         self._check_verbose(verbose)
@@ -104,6 +111,16 @@ class Trainer(GeneratorTrainer):
             validation: Any = ArrayFeed(held_out, batch_size, steps=self._steps(validation_steps, "validation_steps"))
         else:
             validation = self._validation_feed(validation_data, validation_steps, batch_size, _QUEUE)
+        if full_batch:
+            if steps_per_epoch is not None:
+                raise ValueError(
+                    f"{self}: {type(self.optimizer).__name__} takes all samples in each epoch. "
+                    f"Received: steps_per_epoch={steps_per_epoch!r}"
+                )
+            self._warn_of_stale_compile()
+            at_a_time = len(samples) if all_at_once else batch_size
+            full = {"batch_size": len(samples), "epochs": epochs, "verbose": int(verbose)}
+            return self._fit_full_batch(samples, at_a_time, validation, full, callbacks or (), initial_epoch)
         steps = self._steps(steps_per_epoch, "steps_per_epoch", len(samples), batch_size)
         rng = self.stream if shuffle else None
         feed = ArrayFeed(samples, batch_size, shuffle, steps, rng)
@@ -223,6 +240,47 @@ class Trainer(GeneratorTrainer):
             ValueError: If an array doesn't fit.
         """
         return self._gradients(self._samples(x, y, sample_weight))
+
+    def loss_surface(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        batch_size: int | None = None,
+        training: bool = False,
+    ) -> LossSurface:
+        """The loss for these samples as a function of one vector of parameters: for SciPy's solvers, and for curvature.
+
+        Args:
+            x: Inputs, as in ``fit``.
+            y: Targets.
+            sample_weight: As in ``fit``.
+            class_weight: As in ``fit``.
+            batch_size: Samples computed at a time; all if None. The loss is the mean over the batches by samples.
+            training: Whether layers behave as in training. Then those that draw random numbers draw the same ones at
+                each call.
+
+        Returns:
+            A `LossSurface`, with the loss, its gradient and products with its Hessian.
+
+        Raises:
+            RuntimeError: If the model isn't compiled.
+            ValueError: If an array doesn't fit, or the model has nothing to train.
+
+        Example:
+            >>> from scipy.optimize import minimize
+            >>> from minikeras import Sequential, layers
+            >>> model = Sequential([layers.Dense(1, input_dim=1)])
+            >>> model.compile("sgd", "mse")
+            >>> surface = model.loss_surface([[0.0], [1.0]], [1.0, 3.0])
+            >>> found = minimize(surface.value_and_gradient, surface.start, jac=True, method="L-BFGS-B")
+            >>> found.x.round(3).tolist()
+            [2.0, 1.0]
+        """
+        samples = self._samples(x, y, sample_weight, class_weight)
+        size = len(samples) if batch_size is None else self._batch_size(batch_size)
+        return LossSurface(self, samples, size, checks.flag(str(self), "training", training))
 
     # ------------------------------------------------------------------ checks and preparation
 

@@ -6,6 +6,7 @@ from ..registry import Registry
 from .adagrad import Adadelta, Adagrad, RMSprop
 from .adam import Adam, Adamax, Nadam
 from .base import Optimizer
+from .scipy_optimizer import ScipyOptimizer
 from .sgd import SGD
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Nadam",
     "Optimizer",
     "RMSprop",
+    "ScipyOptimizer",
     "adadelta",
     "adagrad",
     "adam",
@@ -33,7 +35,7 @@ registry = Registry("optimizer", base=Optimizer, callables=False, optional=False
 get = registry.get
 serialize = registry.serialize
 deserialize = registry.deserialize
-for _optimizer in (SGD, RMSprop, Adagrad, Adadelta, Adam, Adamax, Nadam):
+for _optimizer in (SGD, RMSprop, Adagrad, Adadelta, Adam, Adamax, Nadam, ScipyOptimizer):
     registry.register(_optimizer)
 
 sgd, rmsprop, adagrad, adadelta, adam, adamax, nadam = SGD, RMSprop, Adagrad, Adadelta, Adam, Adamax, Nadam

@@ -40,6 +40,7 @@ class Optimizer(Configurable):
     """
 
     slots: ClassVar[tuple[str, ...]] = ()
+    full_batch: ClassVar[bool] = False  # whether it takes no steps by `apply_gradients` but minimizes by itself
     saves_iterations: ClassVar[bool] = True
     _config_excludes = ("learning_rate",)
 
@@ -62,6 +63,10 @@ class Optimizer(Configurable):
         self.decay = 0.0
         self.clipnorm = clipnorm
         self.clipvalue = clipvalue
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start without state."""
         self._iterations = 0
         self._params: list[Parameter] = []
         self._state: dict[Parameter, list[np.ndarray]] = {}

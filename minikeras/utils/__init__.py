@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from . import conv_utils, data_utils, generic_utils, io_utils, np_utils, progress
 from .data_utils import GeneratorEnqueuer, OrderedEnqueuer, Sequence, get_file
+from .flat_parameters import FlatParameters
 from .generic_utils import (
     CustomObjectScope,
     Progbar,
@@ -21,6 +22,7 @@ from .np_utils import normalize, to_categorical
 
 __all__ = [
     "CustomObjectScope",
+    "FlatParameters",
     "GeneratorEnqueuer",
     "OrderedEnqueuer",
     "Progbar",
