@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from minikeras import ops
 from minikeras.layers import ELU, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU
 from tests.layers.properties import check_configuration, check_output_shape
 from tests.layers.reference import check, reference_cases
@@ -55,6 +56,12 @@ def test_first_and_second_derivatives_agree_with_differences(layer):
     layer.ensure_built((None, 3, 4))
     layer.set_weights([np.full(weight.shape, 0.3) for weight in layer.weights])
     check_gradients(layer, [np.random.default_rng(0).normal(size=(2, 3, 4))])
+
+
+def test_derivatives_on_both_sides_of_a_threshold_agree_with_differences():
+    x = np.array([[-1.0, 0.3, 0.9], [1.1, 2.0, 4.0]])
+    check_gradients(lambda t: ThresholdedReLU(0.5, dtype="float64")(ops.square(t)), [x])
+    check_gradients(lambda t: ops.square(ThresholdedReLU(1.0, dtype="float64")(t)), [x])
 
 
 def test_defaults_are_keras_s():

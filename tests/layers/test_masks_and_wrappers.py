@@ -22,6 +22,7 @@ from minikeras.layers import (
 )
 from minikeras.layers.context import call_context
 from minikeras.registry import custom_object_scope
+from tests import numerical
 from tests.layers.properties import check_configuration, check_gradients, check_output_shape
 
 WORDS = np.array([[1, 2, 0], [3, 0, 0]])
@@ -126,6 +127,27 @@ def test_time_distributed_adds_the_layer_s_penalty_once():
     with call_context() as context:
         TimeDistributed(Dense(1, kernel_initializer="ones", activity_regularizer="l2"))(np.ones((1, 2, 1), "float32"))
     assert [float(penalty.numpy()) for penalty in context.penalties] == [pytest.approx(0.02)]
+
+
+def test_masking_lambda_and_penalties_have_gradients_of_all_orders():
+    x = np.random.default_rng(0).normal(size=(2, 3, 2))
+    x[0, 1] = 0.0
+    smooth = [x[:1, :1], x[1:]]
+
+    def penalty(t):
+        with call_context() as context:
+            y = ActivityRegularization(l1=0.1, l2=0.2)(ops.square(t))
+        return [y, *context.penalties]
+
+    for array in smooth:
+        numerical.check_gradients(lambda t: Masking(0.0)(ops.square(t)), [array])
+        numerical.check_gradients(Lambda(lambda t, power: ops.exp(t) ** power, arguments={"power": 2}), [array])
+        numerical.check_gradients(penalty, [array])
+    t = Tensor(x + 1.0, requires_grad=True)
+    (dx,) = gradients(ops.sum(Masking(1.0)(t)), [t])
+    np.testing.assert_array_equal(
+        dx.numpy(), np.where(x == 0.0, 0.0, 1.0)
+    )  # masked steps are zeros, whatever they were
 
 
 def test_lambda_applies_a_function_with_its_arguments():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from minikeras.core.random import set_seed
 from minikeras.core.tape import gradients
 from minikeras.layers import (
     AlphaDropout,
+    Dropout,
     GaussianDropout,
     GaussianNoise,
     SpatialDropout1D,
@@ -17,6 +20,7 @@ from minikeras.layers import (
     SpatialDropout3D,
 )
 from tests.layers.properties import check_configuration
+from tests.numerical import check_gradients
 
 MAKE = [lambda: GaussianNoise(0.5), lambda: GaussianDropout(0.4), lambda: AlphaDropout(0.3)]
 SPATIAL = {1: SpatialDropout1D, 2: SpatialDropout2D, 3: SpatialDropout3D}
@@ -144,3 +148,22 @@ def test_the_configuration_round_trips(layer):
 def test_wrong_calls_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        *[(make(), (2, 3, 4)) for make in (lambda: Dropout(0.4), *MAKE)],
+        *[(SPATIAL[rank](0.4), (2, *(2,) * rank, 3)) for rank in SPATIAL],
+    ],
+    ids=str,
+)
+def test_first_and_second_derivatives_in_training_agree_with_differences(layer, shape):
+    x = np.random.default_rng(0).normal(size=shape)
+
+    def call(t):
+        again = copy.deepcopy(layer)  # so that each call draws the same
+        return again(ops.square(t), training=True)
+
+    assert not np.array_equal(call(Tensor(x)).numpy(), x**2)
+    check_gradients(call, [x])
