@@ -314,8 +314,13 @@ class Layer(Recorded, Attaching, Configurable):
         return outputs
 
     def _checked_mask(self, mask: Any) -> Any:
-        if all(item is None or isinstance(item, Tensor) for item in as_list(mask)):
+        """What `compute_mask` returned, arrays as Tensors."""
+        if isinstance(mask, (list, tuple)):
+            return [self._checked_mask(item) for item in mask]
+        if mask is None or isinstance(mask, Tensor):
             return mask
+        if isinstance(mask, np.ndarray):
+            return Tensor(mask)
         raise TypeError(f"{self}: compute_mask must return a Tensor of booleans or None. Received: {mask!r}")
 
     def _symbolic_outputs(self, inputs: Any, keywords: dict[str, Any]) -> Any:
