@@ -117,7 +117,9 @@ def categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False
     y_true, y_pred = matched("categorical_crossentropy", y_true, y_pred)
     if from_logits:
         return ops.softmax_cross_entropy(y_true, y_pred)
-    probabilities = _inside_unit(y_pred / ops.sum(y_pred, axis=-1, keepdims=True))
+    total = ops.sum(y_pred, axis=-1, keepdims=True)
+    nothing = ops.less(ops.absolute(total), np.finfo(y_pred.dtype).tiny)  # zeros are no NaN, but all epsilon
+    probabilities = _inside_unit(y_pred / ops.where(nothing, 1.0, total))
     return -ops.sum(y_true * ops.log(probabilities), axis=-1)
 
 

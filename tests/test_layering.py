@@ -27,7 +27,7 @@ HOUSE = """
 
     checks registry
     activations initializers regularizers constraints losses metrics
-    optimizers.hyperparameter optimizers.base optimizers.sgd optimizers.adagrad optimizers.adam
+    optimizers.clipping optimizers.hyperparameter optimizers.base optimizers.sgd optimizers.adagrad optimizers.adam
     optimizers.scipy_optimizer optimizers
 
     layers.shapes layers.measures layers.context layers.observers layers.recording layers.attached layers.base layers.spatial
@@ -50,7 +50,7 @@ HOUSE = """
     callbacks.base callbacks.loggers callbacks.monitor callbacks.learning_rate callbacks.nonfinite callbacks.tensorboard
     callbacks
 
-    models.legacy models.data models.objective models.compilation models.surface models.feeding models.loops
+    models.legacy models.data models.captures models.objective models.recorded models.compilation models.surface models.feeding models.loops
     models.generators models.full_batch models.training models.summary models.persistence models.network models.graph
     models.configuration models.functional models.sequential models.cloning
     models

@@ -26,6 +26,20 @@ def batch_norm(
         deviations from the mean, and sums go on in float64 from block to block, so a large mean or batch costs no
         accuracy.
     """
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = _batch_norm(x, gamma, beta, axis, epsilon)
+    if np.isfinite(result[2]).all() or not np.isfinite(x).all():
+        return result
+    # Squares are out of range: everything in units of the largest.
+    unit = max(-float(x.min()), float(x.max()))
+    y, mean, variance = _batch_norm(x / x.dtype.type(unit), gamma, beta, axis, epsilon / unit / unit)
+    with np.errstate(over="ignore"):
+        return y, mean * x.dtype.type(unit), variance * x.dtype.type(unit) * x.dtype.type(unit)
+
+
+def _batch_norm(
+    x: np.ndarray, gamma: np.ndarray | None, beta: np.ndarray | None, axis: int, epsilon: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     planes, repeats = _planes(x, axis)
     mean = _mean(planes, repeats)
     y = np.empty(planes.shape, x.dtype)

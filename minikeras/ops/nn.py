@@ -19,7 +19,6 @@ from .elementwise import (
     exp,
     greater,
     greater_equal,
-    maximum,
     reciprocal,
     sigmoid,
     sqrt,
@@ -166,7 +165,7 @@ def l2_normalize(x: Any, axis: Any = -1) -> Tensor:
         x: any shape, floating point.
         axis: an int, a tuple of ints, or None for all axes.
     """
-    return x / maximum(norm(x, axis=axis, keepdims=True), 1e-6)
+    return x / norm(x, axis=axis, keepdims=True, least=1e-6)
 
 
 @primitive(extra=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.primitive import Primitive, primitive
 from ..core.tensor import Tensor
-from .elementwise import cast, equal, exp, isfinite, maximum, stop_gradient, where
+from .elementwise import cast, equal, exp, isfinite, less_equal, maximum, stop_gradient, where
 from .shape import broadcast_to, concatenate, crop_axis, flip, pad_axis, reshape
 
 Axis = Any  # int | tuple[int, ...] | None
@@ -98,14 +98,14 @@ var.vjps(x=lambda g, x, axis: _spread(g * (2.0 / _count(x.shape, axis)), x.shape
 @primitive
 def std(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Standard deviation over ``axis``, the square root of :func:`var`; the derivative at a constant is 0."""
-    count = math.sqrt(_count(np.shape(x), axis))
+    count = math.sqrt(_count(np.shape(x), axis) if np.size(x) else 0)
     return _of_deviations(lambda d: _length(d, axis, True) / count, np.asarray, x, axis, keepdims)
 
 
-def _along_direction(g: Tensor, x: Tensor, length: Tensor, axis: Axis) -> Tensor:
-    """``g * x / length``, and 0 where the length is."""
-    zero = equal(length, 0)
-    g, length = where(zero, 0.0, g), where(zero, 1.0, length)
+def _along_direction(g: Tensor, x: Tensor, length: Tensor, axis: Axis, least: float = 0.0) -> Tensor:
+    """``g * x / length``, and 0 where the length is no more than ``least``."""
+    idle = less_equal(length, least)
+    g, length = where(idle, 0.0, g), where(idle, 1.0, length)
     lengths, limit = length.numpy(), math.sqrt(np.finfo(x.dtype).tiny)
     if np.all((lengths > limit) & (lengths < 1 / limit)):
         return _spread(g / length, x.shape, axis) * x
@@ -116,9 +116,9 @@ std.vjps(x=lambda g, x, out, axis: _along_direction(g / _count(x.shape, axis), _
 
 
 @primitive
-def norm(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Euclidean norm over ``axis``; the derivative at 0 is 0."""
-    return _length(_floating(x), axis, keepdims)
+def norm(x: Any, *, axis: Axis = None, keepdims: bool = False, least: float = 0.0) -> Any:
+    """Euclidean norm over ``axis``, or ``least`` where it is less than that; there, and at 0, the derivative is 0."""
+    return np.maximum(_length(_floating(x), axis, keepdims), least)
 
 
 def _length(x: Any, axis: Axis, keepdims: bool) -> Any:
@@ -135,7 +135,7 @@ def _length(x: Any, axis: Axis, keepdims: bool) -> Any:
     return lengths if keepdims else np.squeeze(lengths, axis=axis)
 
 
-norm.vjps(x=lambda g, x, out, axis: _along_direction(g, x, out, axis))
+norm.vjps(x=lambda g, x, out, axis, least: _along_direction(g, x, out, axis, least))
 
 
 def _extremum(name: str, summary: str, function: Any) -> Primitive:

@@ -21,6 +21,7 @@ class Adagrad(Optimizer):
     """
 
     slots = ("accumulator",)
+    squares_gradients = True
     saves_iterations = False
     epsilon = Hyperparameter("[0, inf)")
 
@@ -52,6 +53,7 @@ class RMSprop(Optimizer):
     """
 
     slots = ("accumulator",)
+    squares_gradients = True
     saves_iterations = False
     rho = Hyperparameter("[0, 1]")
     epsilon = Hyperparameter("[0, inf)")
@@ -90,6 +92,7 @@ class Adadelta(Optimizer):
     """
 
     slots = ("accumulator", "delta_accumulator")
+    squares_gradients = True
     saves_iterations = False
     rho = Hyperparameter("[0, 1]")
     epsilon = Hyperparameter("[0, inf)")

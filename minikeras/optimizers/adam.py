@@ -31,6 +31,7 @@ class Adam(Optimizer):
     """
 
     slots = ("m", "v", "vhat")
+    squares_gradients = True
     beta_1 = Hyperparameter("[0, 1)")
     beta_2 = Hyperparameter("[0, 1)")
     epsilon = Hyperparameter("[0, inf)")
@@ -139,6 +140,7 @@ class Nadam(Optimizer):
     """
 
     slots = ("m", "v")
+    squares_gradients = True
     beta_1 = Hyperparameter("[0, 1)")
     beta_2 = Hyperparameter("[0, 1)")
     epsilon = Hyperparameter("[0, inf)")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -15,6 +14,7 @@ from ..core import config
 from ..core.tape import no_grad
 from ..core.tensor import Parameter, Tensor
 from ..registry import Configurable
+from .clipping import global_norm, with_summable_squares
 from .hyperparameter import Hyperparameter
 
 # Parameters are updated in blocks of so many elements, which stay in cache through all passes of a rule.
@@ -42,6 +42,7 @@ class Optimizer(Configurable):
     slots: ClassVar[tuple[str, ...]] = ()
     full_batch: ClassVar[bool] = False  # whether it takes no steps by `apply_gradients` but minimizes by itself
     saves_iterations: ClassVar[bool] = True
+    squares_gradients: ClassVar[bool] = False  # whether the state holds squares of gradients
     _config_excludes = ("learning_rate",)
 
     lr = Hyperparameter("[0, inf)")
@@ -204,7 +205,7 @@ class Optimizer(Configurable):
         """What all gradients are multiplied by so that their common norm is at most ``clipnorm``."""
         if not self.clipnorm:
             return 1.0
-        norm = math.sqrt(sum(float(np.vdot(grad, grad)) for grad in grads))
+        norm = global_norm(grads)
         return self.clipnorm / norm if norm >= self.clipnorm else 1.0
 
     def _step(self, update: Rule, param: Parameter, grad: np.ndarray, scale: float) -> None:
@@ -222,6 +223,8 @@ class Optimizer(Configurable):
                 gradient = np.multiply(gradient, scale, out=clipped[:length])
             if limit:
                 gradient = np.clip(gradient, -limit, limit, out=clipped[:length])
+            if self.squares_gradients:
+                gradient = with_summable_squares(gradient, clipped[:length])
             update(p[block], gradient, [row[:length] for row in scratch], *[slot[block] for slot in slots])
         if not data.flags.c_contiguous:
             data[...] = p.reshape(data.shape)
