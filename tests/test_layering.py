@@ -30,8 +30,8 @@ HOUSE = """
     optimizers.clipping optimizers.hyperparameter optimizers.base optimizers.sgd optimizers.adagrad optimizers.adam
     optimizers.scipy_optimizer optimizers
 
-    layers.shapes layers.measures layers.context layers.observers layers.recording layers.attached layers.base layers.spatial
-    layers.input layers.core layers.conv layers.conv_transpose layers.separable
+    layers.shapes layers.measures layers.context layers.observers layers.recording layers.attached layers.base
+    layers.spatial layers.input layers.core layers.conv layers.conv_transpose layers.separable
     layers.cropping layers.padding layers.upsampling layers.pooling layers.normalization layers.activation layers.merge
     layers.noise layers.masking layers.lambda_layer layers.local layers.embedding layers.catalog layers.wrappers
     layers.legacy
@@ -50,9 +50,10 @@ HOUSE = """
     callbacks.base callbacks.loggers callbacks.monitor callbacks.learning_rate callbacks.nonfinite callbacks.tensorboard
     callbacks
 
-    models.legacy models.data models.captures models.objective models.recorded models.compilation models.surface models.feeding models.loops
-    models.generators models.full_batch models.training models.summary models.persistence models.network models.graph
-    models.configuration models.functional models.sequential models.cloning
+    models.legacy models.data models.captures models.objective models.recorded models.compilation models.surface
+    models.feeding models.loops models.generators models.full_batch models.training models.graph models.receptive
+    models.statistics models.summary models.persistence models.network models.graph_training models.configuration
+    models.functional models.sequential models.cloning
     models
     plot
     wrappers wrappers.scikit_learn

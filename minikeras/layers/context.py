@@ -18,14 +18,16 @@ class CallContext:
         penalties: Scalar Tensors that layers add to the loss, one for each output of a layer that has an activity
             regularizer and each of `Layer.add_loss`; None where nobody wants them.
         frozen: The ids of the layers that training leaves alone; None if each layer's ``trainable`` says so.
+        captured: From the id of a model to the values of its tensors that its loss reads besides the outputs.
     """
 
-    __slots__ = ("frozen", "penalties", "training")
+    __slots__ = ("captured", "frozen", "penalties", "training")
 
     def __init__(self, training: bool, penalties: list[Tensor] | None, frozen: frozenset[int] | None) -> None:
         self.training = training
         self.penalties = penalties
         self.frozen = frozen
+        self.captured: dict[int, list[Tensor]] = {}
 
 
 _context: ContextVar[CallContext | None] = ContextVar("minikeras_call_context", default=None)

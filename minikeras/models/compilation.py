@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import losses, metrics, optimizers
+from ..core.symbolic import SymbolicTensor
 from ..core.tape import enable_grad, gradients, no_grad
 from ..core.tensor import Parameter, Tensor
 from ..layers.base import Layer, call_context
@@ -32,6 +33,7 @@ class Compilable(Layer):
         self._objective: Objective | None = None
         self._trained: list[Parameter] = []
         self._penalized: list[Parameter] = []
+        self._captured: list[SymbolicTensor] = []  # what losses and metrics read of the model besides its outputs
         self._inside: dict[Layer, bool] = {}  # itself and all layers inside, and whether training leaves each alone
 
     # ------------------------------------------------------------------ what a graph of layers tells
@@ -184,7 +186,12 @@ class Compilable(Layer):
             outputs = as_list(self._forward(batch.inputs))
             penalties = [weight.regularizer(weight) for weight in self._penalized if weight.regularizer is not None]
             penalties += [loss() for loss in self._functions("_losses", self._inside)]
-            return objective(outputs, batch.targets, batch.weights, [*penalties, *(context.penalties or ())])
+            penalties += context.penalties or ()
+            captured = self._values_captured(context.captured.get(id(self), []))
+            return objective(outputs, batch.targets, batch.weights, penalties, captured)
+
+    def _values_captured(self, values: list[Tensor]) -> dict[int, Tensor]:
+        return dict(zip(map(id, self._captured), values, strict=True))
 
     def _frozen(self) -> frozenset[int]:
         return frozenset(id(layer) for layer, frozen in self._inside.items() if frozen)
@@ -261,7 +268,7 @@ class Compilable(Layer):
     def _unbind(self) -> None:
         """Forget the training: the layers are others now."""
         self._goals = self._objective = None
-        self._trained, self._penalized, self._inside = [], [], {}
+        self._trained, self._penalized, self._captured, self._inside = [], [], [], {}
 
 
 def each(function: Any, value: Any) -> Any:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core import symbolic
-from ..core.symbolic import Call, Program, SymbolicTensor, symbols_in
+from ..core.symbolic import Call, SymbolicTensor, symbols_in
 from ..core.tensor import Tensor
-from ..layers.attached import Attachment
 from ..layers.base import Layer, call_context
 from ..layers.context import current_context
 from ..layers.shapes import InputSpec, Shape, as_list, count, is_shape, map_shapes, masks_of, shapes_of
 from .configuration import graph_config, graph_from_config
 from .graph import Graph, node_of, unflatten
-from .network import Network
+from .graph_training import GraphTraining
 
 
-class Model(Network):
+class Model(GraphTraining):
     """A model of layers that were called on `Input`, or on one another, with any number of inputs and outputs.
 
     Operations of ``ops`` and of the backend on the symbolic tensors in between are part of the model too. Its layers
@@ -49,8 +49,6 @@ class Model(Network):
 
     def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **keywords: Any) -> None:
         super().__init__(name=name, **keywords)
-        self._graph: Graph | None = None
-        self._loss_program: Program | None = None
         self._number_of_inputs = 0
         self._own_shapes: list[Shape] = []
         if inputs is not None or outputs is not None:
@@ -87,16 +85,6 @@ class Model(Network):
         self._nodes[:1] = [own]
         self.built = True
 
-    def _connected(self) -> Graph | None:
-        """The graph; None for a subclass that writes ``call``."""
-        return self._graph
-
-    def _known_graph(self, what: str) -> Graph:
-        graph = self._connected()
-        if graph is None:
-            raise AttributeError(f"{self} has no {what}: it isn't made of symbolic inputs and outputs")
-        return graph
-
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         if self._graph is not None:
@@ -104,7 +92,12 @@ class Model(Network):
             state["_losses"] = [a for a in self._losses if not isinstance(a.item, SymbolicTensor)]
             state["_graph"] = self._graph.flatten(symbolic_losses)
             state["_number_of_losses"] = len(symbolic_losses)
-        return {**state, "_loss_program": None}
+        if self._captured:
+            raise TypeError(
+                f"{self}: a loss or metric reads tensors of this very model, {self._captured[0]!r}, which a copy can't "
+                "follow. Add it by model.add_loss(...) instead, or copy the model before compile"
+            )
+        return {**state, "_loss_program": None, "_recorded": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         flat = state.pop("_graph", None)
@@ -257,54 +250,11 @@ class Model(Network):
         context = current_context()
         if context is None or context.penalties is None:
             return _one_or_list(graph.program(as_list(inputs)))
-        if self._loss_program is None:
-            self._loss_program = Program(graph.inputs, graph.outputs + self._symbolic_losses())
-        outputs = self._loss_program(as_list(inputs))
-        context.penalties += [loss.sum() if loss.ndim else loss for loss in outputs[len(graph.outputs) :]]
-        return _one_or_list(outputs[: len(graph.outputs)])
-
-    def add_loss(self, losses: Any, inputs: Any = None) -> None:
-        """Add to the loss that training minimises; see `Layer.add_loss`.
-
-        A symbolic loss is made of this model's tensors, as that of a variational autoencoder; compiled with
-        ``loss=None`` it is all that is minimised.
-        """
-        super().add_loss(losses, inputs)
-        self._loss_program = None
-
-    def get_losses_for(self, inputs: Any = None) -> list[Any]:
-        """Return the losses that are computed from any of these symbolic tensors; for None those from no inputs."""
-        if self._connected() is None or inputs is None:
-            return super().get_losses_for(inputs)
-        given = {id(symbol) for symbol in symbols_in(inputs)}
-        found = [attachment.item for attachment in self._attached_losses()]
-        found = [loss for loss in found if isinstance(loss, SymbolicTensor)]
-        return [loss for loss in found if given & {id(symbol) for symbol in symbolic.upstream([loss])}]
-
-    def _attached_losses(self) -> list[Attachment]:
-        graph = self._connected()
-        if graph is None:
-            return super()._attached_losses()
-        own = [layer for layer in graph.layers if not isinstance(layer, Model)]
-        connected = [attachment for layer in (self, *own) for attachment in layer._losses]
-        inner = [a for a in self._added_losses() if not isinstance(a.item, SymbolicTensor)]
-        added = {id(attachment): attachment for attachment in [*connected, *inner]}
-        return [*added.values(), *(a for layer in graph.layers for a in layer._penalties_at(graph.nodes(layer)))]
-
-    def _symbolic_losses(self) -> list[SymbolicTensor]:
-        """The symbolic losses added to the model or to a layer of it, which is no model itself."""
-        found = [
-            attachment.item
-            for layer in (self, *(layer for layer in self._flatten() if not isinstance(layer, Model)))
-            for attachment in layer._losses
-            if isinstance(attachment.item, SymbolicTensor)
-        ]
-        for loss in found:
-            try:
-                Program(self.inputs, [loss])
-            except ValueError as error:
-                raise ValueError(f"{self}: a loss of add_loss isn't made of the model's inputs: {error}") from None
-        return found
+        results = iter(self._program_with_losses(graph)(as_list(inputs)))
+        outputs = list(itertools.islice(results, len(graph.outputs)))
+        context.captured[id(self)] = list(itertools.islice(results, len(self._captured)))
+        context.penalties += [loss.sum() if loss.ndim else loss for loss in results]
+        return _one_or_list(outputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the output's shape for an input's shape, batch axis and None included; a list of several."""

@@ -12,8 +12,10 @@ import numpy as np
 
 from .. import checks, losses, metrics, ops
 from ..core import config
+from ..core.symbolic import SymbolicTensor
 from ..core.tape import no_grad
 from ..core.tensor import Tensor
+from .captures import Capturing, apply, reads_symbols
 from .data import Weights
 
 Function = Callable[[Any, Any], Any]
@@ -135,13 +137,42 @@ class Objective:
         """The name of each metric in the logs, and of the function that computes it."""
         return {measure.name: metrics.name_of(measure.function) for head in self.heads for measure in head.measures}
 
+    def capture(
+        self, target_of: Callable[[Head, SymbolicTensor], SymbolicTensor], outputs: Sequence[SymbolicTensor], known: Any
+    ) -> list[SymbolicTensor]:
+        """Record the losses and metrics that read tensors of the model, and return these tensors; see `Capturing`.
+
+        Args:
+            target_of: From a head and its output to a symbolic tensor for its targets.
+            outputs: Of the model.
+            known: As for `Capturing`.
+        """
+        found: dict[int, SymbolicTensor] = {}
+
+        def recorded(function: Any, head: Head, output: SymbolicTensor) -> Any:
+            if not reads_symbols(function):
+                return function
+            capturing = Capturing(function, target_of(head, output), output, known)
+            found.update((id(symbol), symbol) for symbol in capturing.captured)
+            return capturing
+
+        for head, output in zip(self.heads, outputs, strict=True):
+            head.loss = recorded(head.loss, head, output)
+            head.measures = [m._replace(function=recorded(m.function, head, output)) for m in head.measures]
+        return list(found.values())
+
     def reset_states(self) -> None:
         """Let the stateful metrics begin anew."""
         for metric in self.stateful.values():
             metric.reset_states()  # type: ignore[attr-defined]  # what makes it stateful
 
     def __call__(
-        self, outputs: Sequence[Tensor], targets: Weights, weights: Weights, penalties: Iterable[Tensor]
+        self,
+        outputs: Sequence[Tensor],
+        targets: Weights,
+        weights: Weights,
+        penalties: Iterable[Tensor],
+        captured: Mapping[int, Tensor] | None = None,
     ) -> tuple[Tensor, list[float]]:
         """The loss of a batch, and the values that go with `names`.
 
@@ -150,10 +181,12 @@ class Objective:
             targets: As the outputs; None for an output without a loss.
             weights: Of the samples, for each output, or None.
             penalties: Scalars that are added to the loss.
+            captured: The values of what `capture` returned, by the ids of the symbolic tensors.
 
         Returns:
             The total loss (scalar Tensor) and a list of floats.
         """
+        captured = captured or {}
         total: Any = 0.0
         parts: list[Tensor] = []
         values: list[float] = []
@@ -161,11 +194,11 @@ class Objective:
             if head.loss is None or target is None:
                 continue
             y_true = Tensor(head.cast(target, output.dtype))
-            loss = average(head.loss(y_true, output), weight, output.mask)
+            loss = average(apply(head.loss, y_true, output, captured), weight, output.mask)
             parts.append(loss)
             total = total + (loss if head.loss_weight == 1.0 else loss * head.loss_weight)
             if head.measures:
-                values += _values(head.measures, y_true, output, weight)
+                values += _values(head.measures, y_true, output, weight, captured)
         for penalty in penalties:
             total = total + penalty
         return total, [total.item(), *([part.item() for part in parts] if self._several else []), *values]
@@ -269,11 +302,17 @@ def warn_of_mismatch(loss: Function | None, activation: str | None, units: int |
     warnings.warn(f"{owner}: the activation {activation!r} and the loss don't go together; {problem}", stacklevel=4)
 
 
-def _values(measures: Iterable[Measure], y_true: Tensor, output: Tensor, weight: np.ndarray | None) -> Iterator[float]:
+def _values(
+    measures: Iterable[Measure],
+    y_true: Tensor,
+    output: Tensor,
+    weight: np.ndarray | None,
+    captured: Mapping[int, Tensor],
+) -> Iterator[float]:
     mask, output = output.mask, output.detach()
     with no_grad():
         for measure in measures:
-            scores = measure.function(y_true, output)
+            scores = apply(measure.function, y_true, output, captured)
             yield float(average(scores, weight if measure.weighted else None, mask).item())
 
 

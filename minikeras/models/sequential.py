@@ -296,14 +296,14 @@ class Sequential(Model):
         own = Call(self, (self._symbols[0],), {})
         own.outputs = (self._symbols[-1],)
         self._nodes[:1] = [own]
-        self._graph = self._loss_program = None
+        self._graph = self._loss_program = self._recorded = None
 
     def _leave(self, symbol: SymbolicTensor) -> None:
         """Forget the call that made this output."""
         call = symbol.source
         if call is not None and call in call.operation._nodes:
             call.operation._nodes.remove(call)
-        self._graph = self._loss_program = None
+        self._graph = self._loss_program = self._recorded = None
 
     def _connected(self) -> Graph | None:
         if self._graph is None and self._symbols:

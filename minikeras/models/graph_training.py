@@ -1,0 +1,132 @@
+"""GraphTraining: what training a graph of layers takes besides the outputs, and the loss as a symbolic tensor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core import symbolic
+from ..core.symbolic import Program, SymbolicTensor, symbols_in
+from ..layers.attached import Attachment
+from .graph import Graph
+from .network import Network
+from .objective import Goals, Objective
+from .recorded import RecordedLoss, record_loss, target_of
+
+
+class GraphTraining(Network):
+    """A model of symbolic inputs and outputs as what a loss is recorded for."""
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self._graph: Graph | None = None
+        self._loss_program: Program | None = None
+        self._recorded: RecordedLoss | None = None
+
+    def _connected(self) -> Graph | None:
+        """The graph; None for a subclass that writes ``call``."""
+        return self._graph
+
+    def _known_graph(self, what: str) -> Graph:
+        graph = self._connected()
+        if graph is None:
+            raise AttributeError(f"{self} has no {what}: it isn't made of symbolic inputs and outputs")
+        return graph
+
+    def _program_with_losses(self, graph: Graph) -> Program:
+        """What computes the outputs, what losses and metrics read besides them, and the symbolic losses."""
+        if self._loss_program is None:
+            self._loss_program = Program(graph.inputs, graph.outputs + self._captured + self._symbolic_losses())
+        return self._loss_program
+
+    def add_loss(self, losses: Any, inputs: Any = None) -> None:
+        """Add to the loss that training minimises; see `Layer.add_loss`.
+
+        A symbolic loss is made of this model's tensors, as that of a variational autoencoder; compiled with
+        ``loss=None`` it is all that is minimised.
+        """
+        super().add_loss(losses, inputs)
+        self._recorded = self._loss_program = None
+
+    def get_losses_for(self, inputs: Any = None) -> list[Any]:
+        """Return the losses that are computed from any of these symbolic tensors; for None those from no inputs."""
+        if self._connected() is None or inputs is None:
+            return super().get_losses_for(inputs)
+        given = {id(symbol) for symbol in symbols_in(inputs)}
+        found = [attachment.item for attachment in self._attached_losses()]
+        found = [loss for loss in found if isinstance(loss, SymbolicTensor)]
+        return [loss for loss in found if given & {id(symbol) for symbol in symbolic.upstream([loss])}]
+
+    def _attached_losses(self) -> list[Attachment]:
+        graph = self._connected()
+        if graph is None:
+            return super()._attached_losses()
+        own = [layer for layer in graph.layers if not isinstance(layer, Network)]
+        connected = [attachment for layer in (self, *own) for attachment in layer._losses]
+        inner = [a for a in self._added_losses() if not isinstance(a.item, SymbolicTensor)]
+        added = {id(attachment): attachment for attachment in [*connected, *inner]}
+        return [*added.values(), *(a for layer in graph.layers for a in layer._penalties_at(graph.nodes(layer)))]
+
+    def _symbolic_losses(self) -> list[SymbolicTensor]:
+        """The symbolic losses added to the model or to a layer of it, which is no model itself."""
+        found = [
+            attachment.item
+            for layer in (self, *(layer for layer in self._flatten() if not isinstance(layer, Network)))
+            for attachment in layer._losses
+            if isinstance(attachment.item, SymbolicTensor)
+        ]
+        graph = self._known_graph("inputs")
+        for loss in found:
+            try:
+                Program(graph.inputs, [loss])
+            except ValueError as error:
+                raise ValueError(f"{self}: a loss of add_loss isn't made of the model's inputs: {error}") from None
+        return found
+
+    def _bind(self, goals: Goals) -> Objective:
+        objective = super()._bind(goals)
+        graph = self._connected()
+        self._recorded = self._loss_program = None
+        if graph is not None:
+            made = [*graph.inputs, *(symbol for call in graph.program.calls for symbol in call.outputs)]
+            known = {id(symbol): symbol for symbol in made}
+            self._captured = objective.capture(target_of, graph.outputs, known)
+        return objective
+
+    def _recorded_loss(self, what: str) -> RecordedLoss:
+        """The loss as a record, made when it is first asked for."""
+        graph = self._known_graph(what)
+        if self._recorded is None:
+            objective = self._bound()
+            self._recorded = record_loss(objective.heads, graph.outputs, self.losses)
+        return self._recorded
+
+    @property
+    def targets(self) -> list[SymbolicTensor]:
+        """Symbolic tensors for the targets, one for each output that has a loss; inputs of `total_loss`."""
+        return list(self._recorded_loss("targets").targets)
+
+    @property
+    def sample_weights(self) -> list[SymbolicTensor]:
+        """Symbolic tensors for the weights of the samples, one for each output that has a loss; see `targets`."""
+        return list(self._recorded_loss("sample_weights").sample_weights)
+
+    @property
+    def total_loss(self) -> SymbolicTensor:
+        """What training minimises, as a symbolic tensor made of `inputs`, `targets` and `sample_weights`.
+
+        Raises:
+            RuntimeError: If the model isn't compiled.
+
+        Example:
+            >>> from minikeras import Model
+            >>> from minikeras import backend as K
+            >>> from minikeras.layers import Dense, Input
+            >>> x = Input((2,))
+            >>> model = Model(x, Dense(1, kernel_initializer="ones")(x))
+            >>> model.compile("sgd", "mse")
+            >>> gradients = K.gradients(model.total_loss, model.trainable_weights)
+            >>> get = K.function([*model.inputs, *model.sample_weights, *model.targets, K.learning_phase()], gradients)
+            >>> get([[[1.0, 2.0]], [1.0], [[5.0]], 0])[1]
+            array([-4.], dtype=float32)
+        """
+        return self._recorded_loss("total_loss").total
