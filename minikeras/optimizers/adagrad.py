@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .base import Optimizer, Rule, fuzz
+from .clipping import square
 from .hyperparameter import Hyperparameter
 
 
@@ -21,7 +22,6 @@ class Adagrad(Optimizer):
     """
 
     slots = ("accumulator",)
-    squares_gradients = True
     saves_iterations = False
     epsilon = Hyperparameter("[0, inf)")
 
@@ -35,7 +35,12 @@ class Adagrad(Optimizer):
 
         def update(p: np.ndarray, g: np.ndarray, scratch: list[np.ndarray], a: np.ndarray) -> None:
             s = scratch[0]
-            a += np.square(g, out=s)
+            g = square(g, s)
+            try:
+                with np.errstate(over="raise"):
+                    a += s
+            except FloatingPointError:
+                np.minimum(a, np.finfo(a.dtype).max, out=a)
             _descend(p, g, a, rate, epsilon, s)
 
         return update
@@ -53,7 +58,6 @@ class RMSprop(Optimizer):
     """
 
     slots = ("accumulator",)
-    squares_gradients = True
     saves_iterations = False
     rho = Hyperparameter("[0, 1]")
     epsilon = Hyperparameter("[0, inf)")
@@ -71,7 +75,8 @@ class RMSprop(Optimizer):
 
         def update(p: np.ndarray, g: np.ndarray, scratch: list[np.ndarray], a: np.ndarray) -> None:
             s = scratch[0]
-            average_squares(a, g, rho, s)
+            g = square(g, s)
+            average_squares(a, s, rho)
             _descend(p, g, a, rate, epsilon, s)
 
         return update
@@ -92,7 +97,6 @@ class Adadelta(Optimizer):
     """
 
     slots = ("accumulator", "delta_accumulator")
-    squares_gradients = True
     saves_iterations = False
     rho = Hyperparameter("[0, 1]")
     epsilon = Hyperparameter("[0, inf)")
@@ -110,23 +114,23 @@ class Adadelta(Optimizer):
 
         def update(p: np.ndarray, g: np.ndarray, scratch: list[np.ndarray], a: np.ndarray, d: np.ndarray) -> None:
             u, s = scratch
-            average_squares(a, g, rho, s)
+            g = square(g, s)
+            average_squares(a, s, rho)
             np.sqrt(np.add(d, epsilon, out=u), out=u)
             u /= np.sqrt(np.add(a, epsilon, out=s), out=s)
             u *= g
-            average_squares(d, u, rho, s)
+            average_squares(d, np.square(u, out=s), rho)
             u *= rate
             p -= u
 
         return update
 
 
-def average_squares(a: np.ndarray, g: np.ndarray, rho: float, scratch: np.ndarray) -> None:
-    """``a = rho * a + (1 - rho) * g**2``, in place."""
-    np.square(g, out=scratch)
-    scratch *= 1.0 - rho
+def average_squares(a: np.ndarray, squares: np.ndarray, rho: float) -> None:
+    """``a = rho * a + (1 - rho) * squares``, in place; the squares are changed too."""
+    squares *= 1.0 - rho
     a *= rho
-    a += scratch
+    a += squares
 
 
 def _descend(p: np.ndarray, g: np.ndarray, a: np.ndarray, rate: float, epsilon: float, scratch: np.ndarray) -> None:

@@ -11,6 +11,7 @@ from .. import checks
 from ..core.tensor import Parameter
 from .adagrad import average_squares
 from .base import Optimizer, Rule, fuzz
+from .clipping import square
 from .hyperparameter import Hyperparameter
 
 
@@ -31,7 +32,6 @@ class Adam(Optimizer):
     """
 
     slots = ("m", "v", "vhat")
-    squares_gradients = True
     beta_1 = Hyperparameter("[0, 1)")
     beta_2 = Hyperparameter("[0, 1)")
     epsilon = Hyperparameter("[0, inf)")
@@ -64,8 +64,9 @@ class Adam(Optimizer):
             p: np.ndarray, g: np.ndarray, scratch: list[np.ndarray], m: np.ndarray, v: np.ndarray, vhat: np.ndarray
         ) -> None:
             s = scratch[0]
+            g = square(g, s)
+            average_squares(v, s, beta_2)
             _average(m, g, beta_1, s)
-            average_squares(v, g, beta_2, s)
             np.sqrt(np.maximum(vhat, v, out=vhat) if amsgrad else v, out=s)
             s += epsilon
             np.divide(m, s, out=s)
@@ -140,7 +141,6 @@ class Nadam(Optimizer):
     """
 
     slots = ("m", "v")
-    squares_gradients = True
     beta_1 = Hyperparameter("[0, 1)")
     beta_2 = Hyperparameter("[0, 1)")
     epsilon = Hyperparameter("[0, inf)")
@@ -173,8 +173,9 @@ class Nadam(Optimizer):
 
         def update(p: np.ndarray, g: np.ndarray, scratch: list[np.ndarray], m: np.ndarray, v: np.ndarray) -> None:
             direction, s = scratch
+            g = square(g, s)
+            average_squares(v, s, beta_2)
             _average(m, g, beta_1, s)
-            average_squares(v, g, beta_2, s)
             np.multiply(g, of_g, out=direction)
             direction += np.multiply(m, of_m, out=s)
             np.sqrt(np.multiply(v, of_v, out=s), out=s)

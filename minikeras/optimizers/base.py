@@ -14,7 +14,7 @@ from ..core import config
 from ..core.tape import no_grad
 from ..core.tensor import Parameter, Tensor
 from ..registry import Configurable
-from .clipping import global_norm, with_summable_squares
+from .clipping import global_norm
 from .hyperparameter import Hyperparameter
 
 # Parameters are updated in blocks of so many elements, which stay in cache through all passes of a rule.
@@ -42,7 +42,6 @@ class Optimizer(Configurable):
     slots: ClassVar[tuple[str, ...]] = ()
     full_batch: ClassVar[bool] = False  # whether it takes no steps by `apply_gradients` but minimizes by itself
     saves_iterations: ClassVar[bool] = True
-    squares_gradients: ClassVar[bool] = False  # whether the state holds squares of gradients
     _config_excludes = ("learning_rate",)
 
     lr = Hyperparameter("[0, inf)")
@@ -223,8 +222,6 @@ class Optimizer(Configurable):
                 gradient = np.multiply(gradient, scale, out=clipped[:length])
             if limit:
                 gradient = np.clip(gradient, -limit, limit, out=clipped[:length])
-            if self.squares_gradients:
-                gradient = with_summable_squares(gradient, clipped[:length])
             update(p[block], gradient, [row[:length] for row in scratch], *[slot[block] for slot in slots])
         if not data.flags.c_contiguous:
             data[...] = p.reshape(data.shape)

@@ -1,4 +1,4 @@
-"""Gradients that are too large: their common norm, and a limit for optimizers that add up squares."""
+"""Gradients so large that their squares overflow: their common norm, and what takes their place where they are squared."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ def global_norm(grads: Sequence[np.ndarray]) -> float:
     return largest * math.sqrt(sum(float(np.sum(np.square(grad / largest))) for grad in grads))
 
 
-def with_summable_squares(g: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """A gradient cut off at the root of its type's largest number, less room for billions of steps.
-
-    The squares of larger ones would make an accumulator infinite and so freeze the weight for good. Steps don't depend
-    on the gradient's scale, so they stay what they should be. Infinities and NaN stay, to be seen.
+def square(g: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Leave ``g**2`` in ``out``, to be added to an optimizer's state, without infinities, which would stay there.
 
     Args:
-        g: Vector.
-        out: Vector of the same length and type; may be ``g``.
+        g: Vector; is not changed.
+        out: Vector of the same length and type.
 
     Returns:
-        ``g`` itself if nothing is to be cut off, else ``out``.
+        The gradient to go on with: ``g``, or where its squares overflow a copy of which the finite elements are cut
+        off at half the root of the type's largest number. A step that doesn't depend on the gradient's scale stays what
+        it should be. Infinities and NaN stay, to be seen.
     """
-    exponent = np.finfo(g.dtype).maxexp // 2 - 17  # 2**47 in float32
-    with np.errstate(over="ignore", invalid="ignore"):
-        if exponent < 0 or np.dot(g, g) <= 4.0**exponent:
-            return g
-    limit = 2.0**exponent
-    np.copyto(out, np.where(np.isfinite(g), np.clip(g, -limit, limit), g))
-    return out
+    try:
+        with np.errstate(over="raise"):
+            np.square(g, out=out)
+    except FloatingPointError:
+        limit = 2.0 ** (np.finfo(g.dtype).maxexp // 2 - 1)  # 2**63 in float32
+        g = np.where(np.isfinite(g), np.clip(g, -limit, limit), g)
+        np.square(g, out=out)
+    return g
