@@ -158,11 +158,19 @@ _FAMILIES: dict[str, tuple[str, tuple[Metric, Metric, Metric]]] = {
     "ce": ("ce", _CROSSENTROPIES),
 }
 
-mse = MSE = losses.mean_squared_error
-mae = MAE = losses.mean_absolute_error
-mape = MAPE = losses.mean_absolute_percentage_error
-msle = MSLE = losses.mean_squared_logarithmic_error
-cosine = losses.cosine_proximity
+# Losses are metrics too, under their own names
+mean_squared_error = mse = MSE = losses.mean_squared_error
+mean_absolute_error = mae = MAE = losses.mean_absolute_error
+mean_absolute_percentage_error = mape = MAPE = losses.mean_absolute_percentage_error
+mean_squared_logarithmic_error = msle = MSLE = losses.mean_squared_logarithmic_error
+hinge, squared_hinge = losses.hinge, losses.squared_hinge
+logcosh = losses.logcosh
+categorical_crossentropy = losses.categorical_crossentropy
+sparse_categorical_crossentropy = losses.sparse_categorical_crossentropy
+binary_crossentropy = losses.binary_crossentropy
+kullback_leibler_divergence = losses.kullback_leibler_divergence
+poisson = losses.poisson
+cosine_proximity = cosine = losses.cosine_proximity
 
 
 def _in_top_k(name: str, labels: Tensor, y_pred: Tensor, k: int) -> Tensor:
