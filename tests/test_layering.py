@@ -56,6 +56,8 @@ HOUSE = """
     models.functional models.sequential models.cloning
     models
     plot
+    gradcheck.subject gradcheck.differences gradcheck.prepared gradcheck.examine gradcheck.patterns gradcheck.verdict
+    gradcheck.drawing gradcheck.report gradcheck.compare gradcheck.check gradcheck
     wrappers wrappers.scikit_learn
     compat
 

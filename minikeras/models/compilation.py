@@ -212,7 +212,8 @@ class Compilable(Layer):
 
     def _forward(self, inputs: list[np.ndarray]) -> Any:
         tensors = [
-            Tensor(array.astype(dtype, copy=False)) for array, dtype in zip(inputs, self.input_dtypes, strict=True)
+            array if isinstance(array, Tensor) else Tensor(array.astype(dtype, copy=False))
+            for array, dtype in zip(inputs, self.input_dtypes, strict=True)
         ]
         return self(tensors if len(tensors) > 1 else tensors[0])
 

@@ -1,0 +1,227 @@
+"""The second look: an input whose gradient disagreed along a direction, element by element.
+
+What is found goes to `verdict.classify` as `Evidence`: the claimed and the measured derivative of every output (or of
+their weighted sum) in each examined element, how far the measurement can be trusted, and where there are kinks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .differences import Line, Probe, neville
+
+ALL = 1500  # inputs up to this size are examined whole
+SAMPLE = 300  # so many elements of larger ones
+ENTRIES = 4_000_000  # Jacobians up to this size are kept
+PULLS = 400  # outputs up to this number are pulled back one by one
+
+PullBack = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass
+class Kink:
+    """An element at which the slopes ahead and behind differ, however small the step.
+
+    Attributes:
+        index: Of the element, flat.
+        low, high: The slopes between which the claimed one may lie.
+        jumps: Whether the value itself jumps.
+    """
+
+    index: int
+    low: float
+    high: float
+    jumps: bool = False
+
+
+@dataclass
+class Evidence:
+    """What is known of one input.
+
+    Attributes:
+        name: Of the input.
+        shape: Of the input.
+        point: Its values.
+        indices: Flat indices of the examined elements, in order.
+        whole: Whether these are all.
+        analytic, numeric: Claimed and measured derivative of the weighted sum of outputs in each examined element.
+        errors: The estimated error of each measured one.
+        scale: The largest of both in size.
+        tolerance: Up to where they count as equal.
+        kinks: Where there is none.
+        output_shape: Shape of the output, if there is one only; the outputs' number else.
+        claimed, measured: (outputs, examined elements): the Jacobians, where they are small enough.
+        arrived: Whether the claimed gradient was anything but None.
+        worst: Position of the worst element among the examined ones.
+        line: The line along the worst element.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    point: np.ndarray
+    indices: np.ndarray
+    whole: bool
+    analytic: np.ndarray
+    numeric: np.ndarray
+    errors: np.ndarray
+    scale: float
+    tolerance: float
+    kinks: list[Kink] = field(default_factory=list)
+    output_shape: tuple[int, ...] = ()
+    claimed: np.ndarray | None = None
+    measured: np.ndarray | None = None
+    gradient: np.ndarray | None = None
+    arrived: bool = True
+    worst: int = 0
+    line: Line | None = None
+
+
+def examine(
+    probe: Probe,
+    i: int,
+    gradient: np.ndarray,
+    pull_back: PullBack,
+    rng: np.random.Generator,
+    rtol: float,
+    **known: Any,
+) -> Evidence:
+    """Measure the derivative of the outputs in the elements of an input.
+
+    Args:
+        probe: The function.
+        i: Number of the input.
+        gradient: The claimed gradient.
+        pull_back: From a flat cotangent of all outputs to the claimed gradient of this input.
+        rng: Chooses a sample of a large input.
+        rtol: Tolerance, relative to the largest element.
+        **known: Other fields of `Evidence`.
+    """
+    size = gradient.size
+    indices = np.arange(size) if size <= ALL else _suspects(probe, i, gradient, rng)
+    lines = [probe.element(i, int(index)) for index in indices]
+    outputs = probe.outputs.size
+    keep = outputs * len(indices) <= ENTRIES
+    measured = np.empty((outputs, len(indices))) if keep else None
+    numeric, errors = np.empty(len(indices)), np.empty(len(indices))
+    kinks = []
+    with np.errstate(all="ignore"):
+        bound = float(np.nanmax(np.abs(gradient), initial=0.0))
+        for k, line in enumerate(lines):
+            unit = float(next(iter(line.moves.values())).flat[indices[k]])
+            rates, error, smooth = _measure(line, bound * unit)
+            numeric[k], errors[k] = float(rates @ probe.cotangent) / unit, error / unit
+            if measured is not None:
+                measured[:, k] = rates / unit
+            scale = max(abs(numeric[k]), bound)
+            if not smooth and (kink := _kink(line, int(indices[k]), unit, scale)):
+                kinks.append(kink)
+    analytic = gradient.reshape(-1)[indices].astype(np.float64)
+    finite = np.concatenate([analytic, numeric])[np.isfinite(np.concatenate([analytic, numeric]))]
+    scale = float(np.abs(finite).max(initial=0.0))
+    differences = np.abs(analytic - numeric)
+    worst = int(np.argmax(np.where(np.isnan(differences), np.inf, differences))) if len(indices) else 0
+    claimed = _claimed(probe, pull_back, indices) if keep and outputs <= PULLS else None
+    return Evidence(
+        **known,
+        indices=indices,
+        whole=size <= ALL,
+        analytic=analytic,
+        numeric=numeric,
+        errors=errors,
+        scale=scale,
+        tolerance=max(rtol * scale, 1e-300),
+        kinks=kinks,
+        claimed=claimed,
+        measured=measured if claimed is not None else None,
+        worst=worst,
+        line=lines[worst] if lines else None,
+        gradient=gradient,
+    )
+
+
+def _measure(line: Line, scale: float) -> tuple[np.ndarray, float, bool]:
+    """The rates of the outputs, the estimated error of their weighted sum, and whether all is smooth around here.
+
+    Two steps are enough where they agree and the slopes ahead and behind approach one another.
+    """
+    cotangent, sweep = line.probe.cotangent, line.probe.steps.sweep
+    coarse, fine = sweep[2], sweep[3]
+    ratio = (coarse / fine) ** 2
+    rough, close = line.rates(coarse), line.rates(fine)
+    rates = (ratio * close - rough) / (ratio - 1.0)
+    error = abs(float((rates - close) @ cotangent))
+    size = max(abs(float(rates @ cotangent)), scale)
+    smooth = line.bend(fine) <= max(0.3 * line.bend(coarse), line.negligible_bend(fine, size))
+    if smooth and error <= 1e-5 * size:
+        return rates, min(error, 1e-3 * error + 4.0 * line.noise(fine)), True
+    best = line.extrapolated(size)
+    steps = [step for step in sweep if np.isfinite(line.central(step))]
+    if not steps:
+        return close, float("inf"), False
+    rates = line.rates(min(steps, key=lambda step: abs(line.central(step) - best.value)))
+    left = best.value - float(rates @ cotangent)
+    square = float(cotangent @ cotangent)
+    return (rates + left / square * cotangent if square and np.isfinite(left) else rates), best.error, False
+
+
+def _kink(line: Line, index: int, unit: float, scale: float) -> Kink | None:
+    """A kink at the point, or nearer than differences can see."""
+    sweep = line.probe.steps.sweep
+    small, middle = sweep[6], sweep[3]
+    near, far = line.bend(small), line.bend(middle)
+    if not np.isfinite(near) or near <= line.negligible_bend(small, scale * abs(unit)) or near < 0.3 * far:
+        return None
+    low, high = sorted(slope / unit for slope in line.one_sided(small))
+    return Kink(index, low, high, jumps=near > 10.0 * far)
+
+
+def _claimed(probe: Probe, pull_back: PullBack, indices: np.ndarray) -> np.ndarray:
+    """The rows of the claimed Jacobian."""
+    rows = np.empty((probe.outputs.size, len(indices)))
+    for k in range(probe.outputs.size):
+        cotangent = np.zeros(probe.outputs.size)
+        cotangent[k] = probe.cotangent[k]  # a rule that isn't linear in its cotangent is taken where it was seen
+        rows[k] = pull_back(cotangent).reshape(-1)[indices] / cotangent[k]
+    return rows
+
+
+def _suspects(probe: Probe, i: int, gradient: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Elements of a large input: a random sample, and those to which halving leads, half by half."""
+    chosen = set(rng.choice(gradient.size, SAMPLE, replace=False).tolist())
+    signs = rng.choice(np.array([-1.0, 1.0]), gradient.size) * probe.size(i)
+    step = probe.steps.first
+    for _ in range(4):
+        elements = np.array(sorted(set(range(gradient.size)) - chosen)) if chosen else np.arange(gradient.size)
+        while len(elements) > 1:
+            halves = [elements[: len(elements) // 2], elements[len(elements) // 2 :]]
+            elements = max(halves, key=lambda half: _disagreement(probe, i, gradient, signs, half, step))
+        chosen.update(elements.tolist())
+    return np.array(sorted(chosen))
+
+
+def _disagreement(
+    probe: Probe, i: int, gradient: np.ndarray, signs: np.ndarray, elements: np.ndarray, step: float
+) -> float:
+    """How far claim and measurement differ along random signs of some elements."""
+    move = np.zeros(gradient.size)
+    move[elements] = signs[elements]
+    measured = probe.line({i: move.reshape(gradient.shape)}).central(step)
+    difference = abs(measured - float(np.dot(move, gradient.reshape(-1))))
+    return difference if np.isfinite(difference) else np.inf
+
+
+def swept(line: Line, expected: float) -> list[tuple[float, float]]:
+    """The relative error of the claim for each step of the sweep.
+
+    Args:
+        line: The line.
+        expected: The claimed slope along it.
+    """
+    rows = line.sweep()
+    steps, slopes = np.array(rows).T
+    scale = max(abs(expected), abs(neville(steps, slopes).value), 1e-300)
+    return [(step, abs(slope - expected) / scale) for step, slope in rows]
