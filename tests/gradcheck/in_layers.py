@@ -17,12 +17,14 @@ SOME_TERM = ("missing-term", "wrong")
 
 
 def layer(
-    name: str, make: Callable[[], layers.Layer], shape: Any, *, training: bool | None = None, order: int = 1
+    name: str, make: Callable[[], layers.Layer], shape: tuple[int, ...], *, training: bool | None = None, order: int = 1
 ) -> Other:
-    """A layer as a subject: one of its own for every seed."""
+    """A layer as a subject, one of its own for every seed; the shape has the batch's size in front."""
 
     def check(seed: int) -> gradcheck.GradientReport:
-        return gradcheck.check_layer(make(), shape, training=training, order=order, seed=seed)
+        return gradcheck.check_layer(
+            make(), (None, *shape[1:]), batch_size=shape[0], training=training, order=order, seed=seed
+        )
 
     return Other(name, "a layer", check, order)
 
@@ -80,11 +82,14 @@ class Gated(layers.Layer):
         return (inputs @ self.kernel) * ops.sigmoid(ops.stop_gradient(inputs @ self.gate))
 
 
+_chance = np.random.default_rng()
+
+
 class Noisy(layers.Layer):
-    """Random at every call, whatever the phase."""
+    """Random at every call, by a generator that nobody knows of."""
 
     def call(self, inputs: Any) -> Any:
-        return inputs * np.random.uniform(0.5, 1.5, inputs.shape)
+        return inputs * _chance.uniform(0.5, 1.5, inputs.shape)
 
 
 class Single(layers.Layer):

@@ -107,8 +107,7 @@ def generic() -> Iterator[Mutation]:
                 if not mistake.fits(subject, array.shape) or (mistake.rounds and exact):
                     continue
                 made += 1
-                place = str(list(subject.samples).index(wrt)) if subject.operation._variadic else wrt
-                plant = p.altered(subject.operation, place, mistake.after(array.shape))
+                plant = p.altered(subject.operation, subject.place(wrt), mistake.after(array.shape))
                 yield Mutation(subject, mistake.kind, wrt, mistake.truths, plant, mistake.detail)
 
 

@@ -50,6 +50,10 @@ class Function:
     def arrays(self, seed: int) -> list[np.ndarray]:
         return [sample(seed) for sample in self.samples.values()]
 
+    def place(self, name: str) -> str | int:
+        """How the operation's rules know an input: by its name, or by its number if there may be any number."""
+        return name if self.operation._variadic is None else list(self.samples).index(name)
+
     def check(self, seed: int) -> gradcheck.GradientReport:
         return gradcheck.check_gradients(
             self.call, self.arrays(seed), names=list(self.samples), order=self.order, seed=seed
@@ -95,8 +99,17 @@ class Mutation:
         return f"{self.subject.family}, {self.subject.label}: {self.wrt} {self.kind}{detail}"
 
     def report(self, seed: int) -> gradcheck.GradientReport:
+        """What the checker says with the mistake in place."""
         with self.plant():
             return self.subject.check(seed)
+
+    def result(self, report: gradcheck.GradientReport) -> gradcheck.Result:
+        """The part of the report that is about the wrong gradient."""
+        named = [r for r in report.results if r.name == self.wrt or r.name.endswith(f"/{self.wrt}")]
+        found = [r for r in named if r.order == self.subject.order]
+        if not found:
+            raise LookupError(f"{self.name}: nothing is said of {self.wrt}, only {[r.name for r in report.results]}")
+        return found[0]
 
 
 # Three families of functions in ten and one kind of mistake in eight are set aside to score the verdicts on. What is
@@ -133,7 +146,7 @@ def unchanged(gradient: Any, _: Values) -> Any:
 
 def altered(
     operation: Primitive,
-    wrt: str,
+    wrt: str | int,
     after: Callable[[Any, Values], Any] = unchanged,
     also: Sequence[str] = (),
     **reads: Callable[[Values], Any],
@@ -149,9 +162,9 @@ def altered(
     """
 
     def plant() -> contextlib.AbstractContextManager[None]:
-        place = operation._inputs.index(wrt) if operation._variadic is None else int(wrt)
+        place = wrt if isinstance(wrt, int) else operation._inputs.index(wrt)
         whole = operation._backward is not None
-        old = operation._backward or operation._vjps[wrt]
+        old = operation._backward or operation._vjps[str(wrt)]
         further = also if whole else (*also, f"{wrt}_shape")
         names = (*old.names, *[name for name in further if name not in old.names])
 
@@ -171,7 +184,7 @@ def altered(
 
         kept_for = {name: value for name, value in old.kept_for.items() if name not in also}
         rule = operation._rule(wrong, names, kept_for)
-        return rules(operation, backward=rule) if whole else rules(operation, vjps={wrt: rule})
+        return rules(operation, backward=rule) if whole else rules(operation, vjps={str(wrt): rule})
 
     return plant
 

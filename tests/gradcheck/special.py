@@ -49,7 +49,7 @@ def reading(
     target: Function, kind: str, wrt: str, truths: tuple[str, ...], *, detail: str = "", **change: Any
 ) -> Mutation:
     """The right rule of a subject, altered as :func:`altered` says."""
-    return Mutation(target, kind, wrt, truths, altered(target.operation, wrt, **change), detail)
+    return Mutation(target, kind, wrt, truths, altered(target.operation, target.place(wrt), **change), detail)
 
 
 def old(target: Function, wrt: str, name: str) -> Mutation:
@@ -200,7 +200,7 @@ MOVES = [
     reading(of(ops.pad), "off by one", "x", WRONG, pairs=lambda v: ((2, 1), (1, 2))),
     reading(of(ops.crop), "off by one", "x", WRONG, pairs=lambda v: ((2, 1), (1, 2))),
     rule(ops.flip, "reversed", "x", TURNED, lambda g: g, "not reversed again"),
-    reading(of(_concatenate), "off by one", "0", WRONG, after=_swapped_pieces, also=("g",)),
+    reading(of(_concatenate), "off by one", "x", WRONG, after=_swapped_pieces, also=("g",)),
     rule(ops.repeat, "wrong formula", "x", WRONG, lambda g: ops.sum(ops.reshape(g, (3, 3, 3)), axis=1), "that of tile"),
     rule(ops.repeat, "missing share", "x", SOME_TERM, lambda g: g[:, ::3], "of all but the first"),
     rule(ops.repeat, "averaged", "x", FACTOR, lambda g: ops.mean(ops.reshape(g, (3, 3, 3)), axis=2)),
@@ -236,8 +236,8 @@ LINALG = [
     reading(TANH, "wrong formula", "w", WRONG, activation=lambda v: "sigmoid", detail="another activation"),
     old(TANH, "w", "out"),
     old(of(ops.dense), "w", "x"),
-    reading(of(_einsum), "kernel transposed", "0", ("wrong", "transposed"), spec=lambda v: "bij,bkj->bik"),
-    reading(of(_einsum), "averaged", "1", FACTOR, after=scaled(1 / 3)),
+    reading(of(_einsum), "kernel transposed", "x", ("wrong", "transposed"), spec=lambda v: "bij,bkj->bik"),
+    reading(of(_einsum), "averaged", "y", FACTOR, after=scaled(1 / 3)),
 ]  # fmt: skip
 
 # ---------------------------------------------------------------------- convolution
