@@ -10,6 +10,7 @@ import numpy as np
 from .. import activations, checks, constraints, initializers, ops, regularizers
 from ..core.tensor import Parameter, Tensor
 from .base import Layer
+from .measures import Reach, activation_flops, elements, keep_places
 from .shapes import InputSpec, Shape, as_list, as_size
 
 
@@ -22,10 +23,15 @@ class AdvancedActivation(Layer):
 
     casts_integers = True
     supports_masking = True
+    _keeps_places = True
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape."""
         return tuple(input_shape)
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """One for each element."""
+        return elements(output_shape)
 
 
 class LeakyReLU(AdvancedActivation):
@@ -209,6 +215,15 @@ class Softmax(AdvancedActivation):
     def call(self, inputs: Tensor) -> Tensor:
         """Apply softmax."""
         return activations.softmax(inputs, axis=self.axis)
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """Five for each element: maximum, subtraction, exponential, sum and division."""
+        return activation_flops(activations.softmax, output_shape)
+
+    def reach(self, input_shape: Shape) -> Reach:
+        """All of the axis is read."""
+        axis = self.axis % len(input_shape) - 1
+        return keep_places(input_shape, mixed=[axis], channels=[axis] if axis == len(input_shape) - 2 else [])
 
 
 class ReLU(AdvancedActivation):

@@ -20,6 +20,7 @@ from ..registry import Configurable
 from . import observers
 from .attached import Attaching, Attachment
 from .context import CallContext, call_context, current_context, entered, fix_training, in_call, in_training
+from .measures import Measured
 from .recording import Recorded
 from .shapes import (
     InputSpec,
@@ -48,7 +49,7 @@ __all__ = [
 ]
 
 
-class Layer(Recorded, Attaching, Configurable):
+class Layer(Recorded, Attaching, Measured, Configurable):
     """Base of all layers: a function of tensors with weights of its own.
 
     A subclass makes its weights in `build` by `add_weight` and computes in `call`; both are all it needs.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .. import activations, checks, constraints, initializers, ops, regularizers
 from ..core.tensor import Parameter, Tensor
 from ..kernels import geometry
+from .measures import Reads, activation_flops, elements, read_by_windows
 from .shapes import Shape, as_size
 from .spatial import Channels, Lengths, SpatialLayer, as_tuple, window_lengths
 
@@ -98,6 +100,14 @@ class BaseConv(SpatialLayer):
     def output_lengths(self, lengths: Lengths) -> Lengths:
         """Return how often the window fits along each axis."""
         return window_lengths(lengths, self.kernel_size, self.strides, self.dilation_rate, self.padding, self)
+
+    def axis_reads(self, lengths: Lengths) -> tuple[Reads, ...]:
+        """Return what the window reads along each axis."""
+        return read_by_windows(lengths, self.kernel_size, self.strides, self.dilation_rate, self.padding)
+
+    def finishing_flops(self, output_shape: Shape) -> int:
+        """Return the operations of the bias and the activation."""
+        return self.use_bias * elements(output_shape) + activation_flops(self.activation, output_shape)
 
     def explicit_padding(self, lengths: tuple[int, ...]) -> geometry.Padding:
         """Return (before, after) for each axis of these lengths."""
@@ -218,6 +228,11 @@ class Conv(BaseConv):
     def output_channels(self, channels: Channels) -> Channels:
         """One per filter."""
         return self.filters
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """A multiply-add for each tap and channel of the group, for each output; the bias; the activation."""
+        taps = math.prod(self.kernel_size) * (self.split_shape(input_shape)[2] or 0) // self.groups
+        return self.finishing_flops(output_shape) + 2 * taps * elements(output_shape)
 
 
 class Conv1D(Conv):

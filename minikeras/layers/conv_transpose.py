@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .. import ops
 from ..core.tensor import Tensor
 from ..kernels import geometry
 from .conv import Conv
+from .measures import Reads, elements, read_by_adjoint
+from .shapes import Shape
 from .spatial import Lengths, as_tuple, counted
 
 
@@ -118,6 +121,16 @@ class ConvTranspose(Conv):
     def output_lengths(self, lengths: Lengths) -> Lengths:
         """Return the lengths of the output, Keras's deconv_length."""
         return tuple(self._output_length(axis, length) for axis, length in enumerate(lengths))
+
+    def axis_reads(self, lengths: Lengths) -> tuple[Reads, ...]:
+        """Return what the adjoint of the window reads along each axis."""
+        outputs = self.output_lengths(lengths)
+        return read_by_adjoint(outputs, self.kernel_size, self.strides, self.dilation_rate, self.padding)
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """A multiply-add for each tap and filter of the group, for each input; the bias; the activation."""
+        taps = math.prod(self.kernel_size) * self.filters // self.groups
+        return self.finishing_flops(output_shape) + 2 * taps * elements(input_shape)
 
     def _output_length(self, axis: int, length: int | None) -> int | None:
         n = 1 if length is None else length  # whether the convolution exists doesn't depend on the length

@@ -12,6 +12,7 @@ from .. import activations, checks, constraints, initializers, ops, regularizers
 from ..core import random
 from ..core.tensor import Parameter, Tensor
 from .base import Layer
+from .measures import ITSELF, Reach, activation_flops, elements, keep_places
 from .shapes import InputSpec, Shape, as_shape, as_size
 from .spatial import as_data_format, channels_last
 
@@ -111,6 +112,16 @@ class Dense(Layer):
         """Return the input's shape with ``units`` as its last size."""
         return (*input_shape[:-1], self.units)
 
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """A multiply-add for each channel, for each output; the bias; the activation."""
+        per_output = 2 * (input_shape[-1] or 0) + self.use_bias
+        return per_output * elements(output_shape) + activation_flops(self.activation, output_shape)
+
+    def reach(self, input_shape: Shape) -> Reach:
+        """All channels are read."""
+        last = (len(input_shape) - 2,)
+        return keep_places(input_shape, mixed=last, channels=last)
+
 
 class Activation(Layer):
     """Applies an activation function.
@@ -136,6 +147,15 @@ class Activation(Layer):
     def call(self, inputs: Tensor) -> Tensor:
         """Apply the function."""
         return self.activation(inputs)
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """One for each element, five for softmax."""
+        return activation_flops(self.activation, output_shape)
+
+    def reach(self, input_shape: Shape) -> Reach:
+        """Softmax reads all of the last axis, other functions the element."""
+        last = (len(input_shape) - 2,) if self.activation is activations.softmax else ()
+        return keep_places(input_shape, mixed=last, channels=last)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape."""
@@ -166,6 +186,7 @@ class Dropout(Layer):
 
     casts_integers = True
     supports_masking = True
+    _keeps_places = True
 
     def __init__(
         self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
@@ -230,6 +251,7 @@ class ActivityRegularization(Layer):
     """
 
     supports_masking = True
+    _keeps_places = True
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -272,6 +294,14 @@ class Flatten(Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return (batch, product of the other sizes)."""
         return (input_shape[0], _product(input_shape[1:]))
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """None are needed."""
+        return 0
+
+    def reach(self, input_shape: Shape) -> Reach:
+        """The axis is made of all those of the input."""
+        return Reach((tuple((axis, ITSELF) for axis in range(len(input_shape) - 1)),))
 
 
 class Reshape(Layer):
@@ -322,6 +352,22 @@ class Reshape(Layer):
                 )
         return (input_shape[0], *(rest if size == -1 else size for size in self.target_shape))
 
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """None are needed."""
+        return 0
+
+    def reach(self, input_shape: Shape) -> Reach | None:
+        """Known of axes that are kept, axes of size 1 that come or go, and one axis made of all."""
+        axes = range(len(input_shape) - 1)
+        if len(self.target_shape) == 1:
+            return Reach((tuple((axis, ITSELF) for axis in axes),))
+        target = self.compute_output_shape(input_shape)[1:]
+        kept = [axis for axis in axes if input_shape[axis + 1] != 1]
+        if [input_shape[axis + 1] for axis in kept] != [size for size in target if size != 1]:
+            return None
+        sources = iter(kept)
+        return Reach(tuple(((next(sources), ITSELF),) if size != 1 else () for size in target))
+
 
 class Permute(Layer):
     """Puts the axes of each sample in another order.
@@ -358,6 +404,14 @@ class Permute(Layer):
         """Return the sizes in their new order."""
         return (input_shape[0], *(input_shape[axis] for axis in self.dims))
 
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """None are needed."""
+        return 0
+
+    def reach(self, input_shape: Shape) -> Reach:
+        """The axes in their new order."""
+        return Reach(tuple(((axis - 1, ITSELF),) for axis in self.dims))
+
 
 class RepeatVector(Layer):
     """Repeats each sample along a new axis.
@@ -388,6 +442,14 @@ class RepeatVector(Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return (batch, n, channels)."""
         return (input_shape[0], self.n, input_shape[1])
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """None are needed."""
+        return 0
+
+    def reach(self, input_shape: Shape) -> Reach:
+        """The channels behind a new axis."""
+        return Reach(((), ((0, ITSELF),)))
 
 
 def _product(sizes: Sequence[int | None]) -> int | None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from .. import ops
 from ..core.tensor import Tensor
+from .measures import Reads
+from .shapes import Shape
 from .spatial import Lengths, SpatialLayer, as_pairs, counted
 
 
@@ -42,6 +44,14 @@ class Cropping(SpatialLayer):
         return tuple(
             None if n is None else n - before - after for n, (before, after) in zip(lengths, self.cropping, strict=True)
         )
+
+    def axis_reads(self, lengths: Lengths) -> tuple[Reads, ...]:
+        """Return one element, shifted."""
+        return tuple(Reads(1, ((before,),)) for before, _ in self.cropping)
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """None are needed."""
+        return 0
 
 
 class Cropping1D(Cropping):

@@ -10,6 +10,7 @@ import numpy as np
 from .. import checks, constraints, initializers, ops, regularizers
 from ..core.tensor import Parameter, Tensor
 from .base import Layer
+from .measures import Reach, keep_places
 from .shapes import Shape, as_list, as_size
 
 
@@ -109,6 +110,14 @@ class Embedding(Layer):
                 )
             steps = tuple(other if one is None else one for one, other in zip(given, steps, strict=True))
         return (input_shape[0], *steps, self.output_dim)
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """None are needed: the vectors are looked up."""
+        return 0
+
+    def reach(self, input_shape: Shape) -> Reach:
+        """The steps are kept, the channels are new."""
+        return Reach((*keep_places(input_shape).axes, ()))
 
     def _cast(self, inputs: Tensor) -> Tensor:
         return inputs  # float16 or float32 would round large integers

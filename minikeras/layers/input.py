@@ -33,6 +33,7 @@ class InputLayer(Layer):
 
     _config_excludes = (*Layer._config_excludes, "input_tensor")
     batch_input_shape: Shape
+    _keeps_places = True
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from .. import constraints, initializers, ops, regularizers
 from ..core.tensor import Parameter, Tensor
 from ..kernels import geometry
 from .conv import BaseConv
+from .measures import elements
 from .shapes import InputSpec, Shape, as_size
 from .spatial import Channels, from_channels_last
 
@@ -123,6 +124,11 @@ class LocallyConnected(BaseConv):
     def output_channels(self, channels: Channels) -> Channels:
         """One per filter."""
         return self.filters
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """A multiply-add for each tap and channel, for each output; the bias; the activation."""
+        taps = math.prod(self.kernel_size) * (self.split_shape(input_shape)[2] or 0)
+        return self.finishing_flops(output_shape) + 2 * taps * elements(output_shape)
 
     def _paddings(self) -> tuple[str, ...]:
         return ("valid",)

@@ -7,6 +7,7 @@ from typing import Any
 from .. import checks, ops
 from ..core.tensor import Tensor
 from .base import Layer
+from .measures import elements
 from .shapes import InputSpec, Shape
 
 
@@ -32,6 +33,7 @@ class Masking(Layer):
 
     casts_integers = True
     supports_masking = True
+    _keeps_places = True
 
     def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -49,6 +51,10 @@ class Masking(Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape."""
         return tuple(input_shape)
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """A comparison for each element."""
+        return elements(input_shape)
 
     def _counts(self, x: Tensor, keepdims: bool = False) -> Tensor:
         return ops.any(ops.not_equal(x, self.mask_value), axis=-1, keepdims=keepdims)

@@ -8,9 +8,11 @@ from functools import reduce
 from typing import Any, ClassVar
 
 from .. import checks, ops
+from ..core import config
 from ..core.tensor import Tensor
 from .activation import as_axis
 from .base import Layer
+from .measures import ITSELF, Reach, elements, keep_places
 from .shapes import Shape, count, is_shape
 
 
@@ -87,6 +89,20 @@ class ElementwiseMerge(Merge):
                 )
             merged.append(None if None in stretched else next(iter(stretched), 1))
         return tuple(merged)
+
+    def flops(self, input_shape: Sequence[Shape], output_shape: Shape) -> int:
+        """One for each element and each input but the first."""
+        return (len(input_shape) - 1) * elements(output_shape)
+
+    def reach(self, input_shape: Sequence[Shape]) -> list[Reach]:
+        """The element at its place; all of an axis that is stretched."""
+        merged = self.compute_output_shape(input_shape)
+        found = []
+        for shape in input_shape:
+            further = len(merged) - len(shape)
+            kept = [(((axis - 1, ITSELF),) if shape[axis] != 1 else ()) for axis in range(1, len(shape))]
+            found.append(Reach((*[()] * further, *kept)))
+        return found
 
 
 class Add(ElementwiseMerge):
@@ -173,6 +189,10 @@ class Average(ElementwiseMerge):
         """Divide the sum by the number of inputs."""
         return super().merge(tensors) / len(tensors)
 
+    def flops(self, input_shape: Sequence[Shape], output_shape: Shape) -> int:
+        """The sum, and a division for each element."""
+        return len(input_shape) * elements(output_shape)
+
 
 class Maximum(ElementwiseMerge):
     """Largest of the inputs, element by element; among equals the first gets the gradient.
@@ -256,6 +276,17 @@ class Concatenate(Merge):
                 )
         return tuple(merged)
 
+    def flops(self, input_shape: Sequence[Shape], output_shape: Shape) -> int:
+        """None are needed."""
+        return 0
+
+    def reach(self, input_shape: Sequence[Shape]) -> list[Reach]:
+        """All axes but the one are kept."""
+        rank = len(input_shape[0]) - 1
+        axis = self.axis % (rank + 1) - 1
+        is_channels = axis == rank - 1 or (axis == 0 and rank > 2 and config.image_data_format() == "channels_first")
+        return [keep_places(shape, [axis], [axis] if is_channels else []) for shape in input_shape]
+
     def compute_mask(self, inputs: Any, mask: Any = None) -> Tensor | None:
         """Return the masks one behind the other or, joined along an axis that masks don't have, where all are true."""
         given = [] if mask is None else [m for m in mask if m is not None]
@@ -319,6 +350,27 @@ class Dot(Merge):
         batch = _common([shape[0] for shape in shapes])
         free = (*shapes[0][1:first], *shapes[0][first + 1 :], *shapes[1][1:second], *shapes[1][second + 1 :])
         return (batch, *(free or (1,)))
+
+    def flops(self, input_shape: Sequence[Shape], output_shape: Shape) -> int:
+        """A multiply-add for each product; to normalise, one and a division for each element, and the norms' roots."""
+        first = self._axes_of(list(input_shape))
+        found = 2 * (input_shape[0][first[0]] or 0) * elements(output_shape)
+        if self.normalize:
+            sizes = [(elements(shape), shape[axis] or 1) for shape, axis in zip(input_shape, first, strict=True)]
+            found += sum(3 * size + size // length for size, length in sizes)
+        return found
+
+    def reach(self, input_shape: Sequence[Shape]) -> list[Reach]:
+        """All other axes are kept; they stand where `merged_shape` has them."""
+        shapes = [tuple(shape) for shape in input_shape]
+        kept = [
+            [((axis - 1, ITSELF),) for axis in range(1, len(shape)) if axis != along]
+            for shape, along in zip(shapes, self._axes_of(shapes), strict=True)
+        ]
+        first, second = kept
+        if not first and not second:
+            return [Reach(((),))] * 2
+        return [Reach((*first, *[()] * len(second))), Reach((*[()] * len(first), *second))]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         """Return None: a product over an axis leaves nothing to be masked."""

@@ -26,6 +26,7 @@ class Noise(Layer):
 
     casts_integers = True
     supports_masking = True
+    _keeps_places = True
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

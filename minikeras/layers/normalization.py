@@ -9,7 +9,8 @@ import numpy as np
 from .. import checks, constraints, initializers, ops, regularizers
 from ..core.tensor import Parameter, Tensor
 from .base import Layer
-from .context import is_frozen
+from .context import is_frozen, updating
+from .measures import elements
 from .shapes import InputSpec, Shape
 
 
@@ -54,6 +55,7 @@ class BatchNormalization(Layer):
 
     casts_integers = True
     supports_masking = True
+    _keeps_places = True
     gamma: Parameter | None
     beta: Parameter | None
     moving_mean: Parameter
@@ -135,9 +137,13 @@ class BatchNormalization(Layer):
         """Return the input's shape."""
         return tuple(input_shape)
 
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """A multiply-add for each element: one scale and one shift of a channel."""
+        return 2 * elements(output_shape)
+
     def _by_batch(self, x: Tensor) -> Tensor:
         y, mean, variance = ops.batch_norm(x, self.gamma, self.beta, axis=self.axis, epsilon=self.epsilon)
-        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)) if updating() else ():
             moving.assign(self.momentum * moving.data + (1.0 - self.momentum) * batch.data)
         return y
 

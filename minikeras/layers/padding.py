@@ -6,6 +6,8 @@ from typing import Any
 
 from .. import ops
 from ..core.tensor import Tensor
+from .measures import Reads
+from .shapes import Shape
 from .spatial import Lengths, SpatialLayer, as_pairs
 
 
@@ -36,6 +38,14 @@ class ZeroPadding(SpatialLayer):
         return tuple(
             None if n is None else n + before + after for n, (before, after) in zip(lengths, self.padding, strict=True)
         )
+
+    def axis_reads(self, lengths: Lengths) -> tuple[Reads, ...]:
+        """Return one element, shifted."""
+        return tuple(Reads(1, ((-before,),)) for before, _ in self.padding)
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """None are needed."""
+        return 0
 
 
 class ZeroPadding1D(ZeroPadding):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .. import checks, ops
 from ..core.tensor import Tensor
 from ..kernels import geometry
+from .measures import Reads, elements, read_by_windows
+from .shapes import Shape
 from .spatial import Lengths, SpatialLayer, as_tuple, channels_last, counted, window_lengths
 
 
@@ -52,6 +55,14 @@ class Pooling(SpatialLayer):
         """Return how often the window fits along each axis."""
         return window_lengths(lengths, self.pool_size, self.strides, (1,) * self.rank, self.padding, self)
 
+    def axis_reads(self, lengths: Lengths) -> tuple[Reads, ...]:
+        """Return what the window reads along each axis."""
+        return read_by_windows(lengths, self.pool_size, self.strides, (1,) * self.rank, self.padding)
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """A comparison, or an addition, for each element of each window."""
+        return math.prod(self.pool_size) * elements(output_shape)
+
 
 class MaxPooling(Pooling):
     """Pooling by the maximum; among equals the first gets the gradient."""
@@ -64,6 +75,10 @@ class AveragePooling(Pooling):
 
     casts_integers = True
     pool = staticmethod(ops.average_pool)
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """An addition for each element of each window, and a division for each output."""
+        return super().flops(input_shape, output_shape) + elements(output_shape)
 
 
 class MaxPooling1D(MaxPooling):
@@ -190,6 +205,14 @@ class GlobalPooling(SpatialLayer):
                 )
         return ()
 
+    def axis_reads(self, lengths: Lengths) -> tuple[Reads, ...]:
+        """Return nothing: no axis is left."""
+        return ()
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """A comparison, or an addition, for each element of the input."""
+        return elements(input_shape)
+
     def _space(self) -> tuple[int, ...]:
         """The axes of space of (batch, *space, channels)."""
         return tuple(range(1, self.rank + 1))
@@ -211,6 +234,10 @@ class GlobalAveragePooling(GlobalPooling):
     def compute(self, x: Tensor) -> Tensor:
         """Average x (batch, *space, channels) over its space."""
         return ops.mean(x, axis=self._space())
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """An addition for each element of the input, and a division for each channel."""
+        return super().flops(input_shape, output_shape) + elements(output_shape)
 
 
 class GlobalMaxPooling1D(GlobalMaxPooling):

@@ -5,12 +5,14 @@ Separable convolution is Chollet, "Xception: Deep learning with depthwise separa
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .. import constraints, initializers, ops, regularizers
 from ..core.tensor import Parameter, Tensor
 from .conv import BaseConv
-from .shapes import as_size
+from .measures import elements
+from .shapes import Shape, as_size
 from .spatial import Channels
 
 
@@ -130,6 +132,10 @@ class DepthwiseConv(BaseDepthwise):
     def output_channels(self, channels: Channels) -> Channels:
         """``depth_multiplier`` for each channel."""
         return None if channels is None else channels * self.depth_multiplier
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """A multiply-add for each tap, for each output; the bias; the activation."""
+        return self.finishing_flops(output_shape) + 2 * math.prod(self.kernel_size) * elements(output_shape)
 
 
 class DepthwiseConv1D(DepthwiseConv):
@@ -266,6 +272,13 @@ class SeparableConv(BaseDepthwise):
             dilation=ones,
             activation=activation,
         )
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """A multiply-add for each tap of the depthwise outputs and for each of their mixtures; bias; activation."""
+        depthwise = (self.split_shape(input_shape)[2] or 0) * self.depth_multiplier
+        places = elements(output_shape) // self.filters
+        taps = depthwise * math.prod(self.kernel_size)
+        return self.finishing_flops(output_shape) + 2 * places * (taps + depthwise * self.filters)
 
     def output_channels(self, channels: Channels) -> Channels:
         """One per filter."""

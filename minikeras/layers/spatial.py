@@ -16,6 +16,7 @@ from ..core import config
 from ..core.tensor import Tensor
 from ..kernels import geometry
 from .base import Layer
+from .measures import Reach, Reads
 from .shapes import InputSpec, Shape, as_size
 
 Lengths = tuple[int | None, ...]
@@ -60,7 +61,20 @@ class SpatialLayer(Layer):
         """Return the number of the output's channels."""
         return channels
 
+    def axis_reads(self, lengths: Lengths) -> tuple[Reads, ...] | None:
+        """Return what is read along each axis of space of the output; None if it isn't known."""
+        return None
+
     # ------------------------------------------------------------------ what it gets for that
+
+    def reach(self, input_shape: Shape) -> Reach | None:
+        """Return what `axis_reads` says of the axes of space; the channels are read as a whole."""
+        reads = self.axis_reads(self.split_shape(input_shape)[1])
+        if reads is None:
+            return None
+        first = self.data_format == "channels_first"
+        space = [((axis + first, one),) for axis, one in enumerate(reads)]
+        return Reach(((), *space) if first else (*space, ()), (0 if first else self.rank,))
 
     def build(self, input_shape: Shape) -> None:
         """Refuse an input that gives no output; a subclass makes its weights first."""

@@ -6,6 +6,8 @@ from typing import Any
 
 from .. import checks, ops
 from ..core.tensor import Tensor
+from .measures import Reads, elements
+from .shapes import Shape
 from .spatial import Lengths, SpatialLayer, as_tuple
 
 
@@ -33,6 +35,14 @@ class UpSampling(SpatialLayer):
     def output_lengths(self, lengths: Lengths) -> Lengths:
         """Return ``size`` times the length of each axis."""
         return tuple(None if n is None else n * factor for n, factor in zip(lengths, self.size, strict=True))
+
+    def axis_reads(self, lengths: Lengths) -> tuple[Reads, ...]:
+        """Return one element for each repetition."""
+        return tuple(Reads(1, ((0,),) * factor) for factor in self.size)
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """None are needed."""
+        return 0
 
 
 class UpSampling1D(UpSampling):
@@ -92,6 +102,22 @@ class UpSampling2D(UpSampling):
             return ops.upsample_linear(x, size=self.size)
         return super().compute(x)
 
+    def axis_reads(self, lengths: Lengths) -> tuple[Reads, ...]:
+        """Return one element for each repetition, or the two that are averaged."""
+        if self.interpolation == "nearest":
+            return super().axis_reads(lengths)
+        return tuple(Reads(1, tuple(_neighbours(p, factor) for p in range(factor))) for factor in self.size)
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """None for repetitions; two multiplications and an addition for each average, one axis after the other."""
+        if self.interpolation == "nearest":
+            return 0
+        found, size = 0, elements(input_shape)
+        for factor in self.size:
+            size *= factor
+            found += 3 * size if factor > 1 else 0
+        return found
+
 
 class UpSampling3D(UpSampling):
     """Upsampling of volumes.
@@ -108,3 +134,9 @@ class UpSampling3D(UpSampling):
     """
 
     rank = 3
+
+
+def _neighbours(phase: int, factor: int) -> tuple[int, ...]:
+    """The elements whose centres are around that of a repetition; one if it is there itself."""
+    low, rest = divmod(2 * phase + 1 - factor, 2 * factor)
+    return (low, low + 1) if rest else (low,)

@@ -103,6 +103,11 @@ class TimeDistributed(Wrapper):
         InputSpec(min_ndim=3).check(tuple(input_shape), self)
         return (*input_shape[:2], *self.layer.compute_output_shape(_of_step(input_shape))[1:])
 
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int | None:
+        """Those of the layer, for each step."""
+        one = self.layer.flops(_of_step(input_shape), _of_step(output_shape))
+        return None if one is None else one * (input_shape[1] or 0)
+
     def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor | None:
         """Return the layer's mask of the steps; the input's, of whole steps, if the layer gives none."""
         deep = mask if mask is not None and mask.ndim > 2 else None

@@ -72,6 +72,11 @@ class Graph:
 
     def output_shapes(self, input_shapes: Sequence[Shape]) -> list[Shape]:
         """The shapes of the outputs for inputs of other shapes than those it was made with."""
+        known = self.propagate(input_shapes)
+        return [known[id(symbol)].shape for symbol in self.outputs]
+
+    def propagate(self, input_shapes: Sequence[Shape]) -> dict[int, SymbolicTensor]:
+        """Symbols of the shapes that all tensors have for inputs of these shapes, by the id of those they stand for."""
         known = {
             id(symbol): SymbolicTensor(shape, symbol.dtype)
             for symbol, shape in zip(self.inputs, input_shapes, strict=True)
@@ -86,7 +91,7 @@ class Graph:
                 shapes = [shape for shape, _ in inferred]
             for symbol, shape in zip(call.outputs, shapes, strict=True):
                 known[id(symbol)] = SymbolicTensor(shape, symbol.dtype)
-        return [known[id(symbol)].shape for symbol in self.outputs]
+        return known
 
     def carries_masks(self, masks: Sequence[Any]) -> list[bool]:
         """Whether each output has a mask, if the inputs have these (or None)."""

@@ -9,7 +9,9 @@ from typing import Any
 from .. import saving
 from ..layers.base import Layer
 from ..layers.shapes import Shape
+from .graph import Graph
 from .persistence import save_model
+from .statistics import ModelStatistics, model_statistics
 from .summary import print_summary
 from .training import Trainer
 
@@ -42,6 +44,10 @@ class Network(Trainer):
         """The updates of the layers that keep a state."""
         return [update for layer in self.layers if layer.stateful for update in layer.updates]
 
+    def _connected(self) -> Graph | None:
+        """How the layers are connected; None if nobody knows."""
+        return None
+
     def _layer_sources(self) -> list[list[str]] | None:
         """What each layer is connected to; None if they just follow one another, or nobody knows."""
         return None
@@ -69,17 +75,60 @@ class Network(Trainer):
         line_length: int | None = None,
         positions: Sequence[float] | None = None,
         print_fn: Callable[[str], object] | None = None,
+        *,
+        flops: bool = False,
+        memory: bool = False,
+        receptive_field: bool = False,
     ) -> None:
-        """Print a table of the layers with their output shapes and numbers of parameters.
+        """Print a table of the layers with their output shapes and numbers of parameters; for more, ask.
 
         Args:
             line_length: Width of the table; as wide as its content if None.
             positions: Where the columns end: shares of the width, or characters if the last is larger than 1. There
-                are three, and one more for what each layer is connected to unless the layers just follow one another.
+                are three, one more for what each layer is connected to unless the layers just follow one another, and
+                one for each further column.
             print_fn: Called with each line instead of ``print``.
+            flops: Whether there is a column of the floating-point operations for one sample.
+            memory: Whether there is a column of the memory that the outputs take for one sample.
+            receptive_field: Whether there are columns of the receptive field, that is how many places of the input
+                along each axis of space an output depends on, and of the jump, how many places of the input lie
+                between neighbours.
+
+        What isn't known, such as the operations of a Lambda layer, is shown as "?". `statistics` gives the numbers.
         """
         rows = zip(self.layers, self.layer_shapes, strict=True)
-        print_summary(str(self), rows, self, line_length, positions, print_fn, self._layer_sources())
+        shown = [name for name, wanted in (("flops", flops), ("memory", memory), ("field", receptive_field)) if wanted]
+        further = (shown, self.statistics()) if shown else None
+        print_summary(str(self), rows, self, line_length, positions, print_fn, self._layer_sources(), further)
+
+    def statistics(self, input_shape: Any = None) -> ModelStatistics:
+        """Count for each layer the operations, the memory of its outputs and its receptive field, for one sample.
+
+        Args:
+            input_shape: Shape of the input with the batch axis, a list for several inputs, in place of one with free
+                sizes; the model's own if None.
+
+        Returns:
+            `ModelStatistics`: ``flops`` and ``activation_bytes`` of the model, and by the name of a layer its
+            `LayerStatistics`. What isn't known is None.
+
+        Raises:
+            ValueError: If the shape doesn't fit the model.
+
+        Example:
+            >>> from minikeras.layers import Conv2D
+            >>> model = Sequential([Conv2D(8, 3, strides=2, name="a", input_shape=(9, 9, 1)), Conv2D(8, 3, name="b")])
+            >>> found = model.statistics()["b"]
+            >>> found.flops, found.activation_bytes
+            (4640, 128)
+            >>> str(found.receptive_fields["a_input"])
+            '7×7'
+        """
+        return model_statistics(self.layers, self._connected(), input_shape)
+
+    def flops(self, input_shape: Any, output_shape: Any) -> int | None:
+        """Those of all layers."""
+        return self.statistics(input_shape).flops
 
     def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True) -> None:
         """Write the whole model to one ``.npz`` file, for `load_model`; see `models.save_model`.

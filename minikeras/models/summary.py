@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ..layers.base import Layer
 from ..layers.shapes import Shape
+from .receptive import describe_jump
+from .statistics import LayerStatistics, ModelStatistics
 
 _HEAD = ("Layer (type)", "Output Shape", "Param #")
+_COLUMNS = {"flops": ["FLOPs"], "memory": ["Activations"], "field": ["Receptive field", "Jump"]}
 _GAP = 2
 
 
@@ -19,6 +22,7 @@ def print_summary(
     positions: Sequence[float] | None = None,
     print_fn: Callable[[str], object] | None = None,
     sources: Sequence[Sequence[str]] | None = None,
+    further: tuple[Sequence[str], ModelStatistics] | None = None,
 ) -> None:
     """Print a line for each layer, and the number of parameters.
 
@@ -30,6 +34,7 @@ def print_summary(
         positions: Where the columns end: shares of the width, or characters if the last is larger than 1.
         print_fn: Called with each line instead of ``print``.
         sources: What each layer is connected to, in a column of its own and a line for each; no column if None.
+        further: Which columns of `_COLUMNS` there are, and what they show; none if None.
     """
     write = print_fn or print
     rows: list[Sequence[str]] = [
@@ -37,21 +42,61 @@ def print_summary(
         for layer, shape in layers
     ]
     head: Sequence[str] = _HEAD
+    if further is not None:
+        shown, statistics = further
+        head = (*head, *(title for name in shown for title in _COLUMNS[name]))
+        rows = [
+            (*row, *(text for name in shown for text in _cells(name, item)))
+            for row, item in zip(rows, statistics.layers, strict=True)
+        ]
     if sources is not None:
-        head = (*_HEAD, "Connected to")
+        head = (*head, "Connected to")
         rows = [line for row, names in zip(rows, sources, strict=True) for line in _with_sources(row, names)]
     ends = _column_ends([head, *rows], line_length, positions)
     rule = "─" * ends[-1]
     for line in (title, rule, _line(head, ends), rule, *(_line(row, ends) for row in rows), rule):
         write(line)
-    for line in _totals(model):
+    for line in _totals(model) + (_further_totals(*further) if further is not None and model.built else []):
         write(line)
 
 
 def _with_sources(row: Sequence[str], names: Sequence[str]) -> list[Sequence[str]]:
     """A row and what its layer is connected to, further names in rows of their own."""
     first, *others = names or [""]
-    return [(*row, first), *(("", "", "", name) for name in others)]
+    return [(*row, first), *((*[""] * len(row), name) for name in others)]
+
+
+def _cells(column: str, item: LayerStatistics) -> Sequence[str]:
+    """What the columns of a statistic show of a layer."""
+    if column == "flops":
+        return ("?" if item.flops is None else f"{item.flops:,}",)
+    if column == "memory":
+        return ("?" if item.activation_bytes is None else _size(item.activation_bytes),)
+    if item.receptive_fields is None:
+        return ("?", "?")
+    fields = list(item.receptive_fields.values())
+    return tuple(", ".join(dict.fromkeys(map(text, fields))) for text in (str, describe_jump))
+
+
+def _size(number: int) -> str:
+    """A number of bytes, in the unit that fits."""
+    if number < 1024:
+        return f"{number} B"
+    power = min((number.bit_length() - 1) // 10, 4)
+    return f"{number / 1024**power:,.1f} {'KMGT'[power - 1]}iB"
+
+
+def _further_totals(shown: Sequence[str], statistics: ModelStatistics) -> list[str]:
+    """The sums of the columns that have one."""
+    lines = []
+    for name, what, label in (("flops", "flops", "FLOPs"), ("memory", "activation_bytes", "Activations")):
+        if name in shown:
+            missing = statistics.unknown(what)
+            known = statistics.known(what)
+            number = f"{known:,}" if name == "flops" else _size(known)
+            least, rest = ("at least ", f"; not known of {', '.join(missing)}") if missing else ("", "")
+            lines.append(f"{label} for one sample: {least}{number}{rest}")
+    return lines
 
 
 def _parameters(layer: Layer) -> str:
@@ -74,9 +119,10 @@ def _column_ends(
     rows: Sequence[Sequence[str]], line_length: int | None, positions: Sequence[float] | None
 ) -> list[int]:
     columns = len(rows[0])
-    if line_length is None and positions is None:
-        widths = [max(len(row[i]) for row in rows) + _GAP for i in range(columns)]
-        return [sum(widths[: i + 1]) for i in range(len(widths))]
+    widths = [max(len(row[i]) for row in rows) + _GAP for i in range(columns)]
+    natural = [sum(widths[: i + 1]) for i in range(len(widths))]
+    if positions is None and (line_length is None or columns > len(_HEAD) + 1):
+        return natural if line_length is None else [end * line_length // natural[-1] for end in natural]
     plain = columns == len(_HEAD)
     length = line_length or (65 if plain else 98)
     shares = list(positions or ((0.45, 0.85, 1.0) if plain else (0.33, 0.55, 0.67, 1.0)))
