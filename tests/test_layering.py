@@ -17,9 +17,9 @@ import minikeras
 
 # A package's own name stands for its __init__.py.
 HOUSE = """
-    core.config core.random core.hooks core.tape core.tensor core.primitive core.symbolic core
-    kernels.geometry kernels.blocks kernels.epilogue kernels.depthwise kernels.lowering kernels.conv kernels.resize
-    kernels.pool kernels.normalization kernels
+    core.threads core.memory core.config core.random core.hooks core.tape core.tensor core.primitive core.symbolic core
+    kernels.geometry kernels.blocks kernels.reduction kernels.activation kernels.epilogue kernels.depthwise
+    kernels.lowering kernels.conv kernels.resize kernels.pool kernels.normalization kernels
 
     ops.elementwise ops.shape ops.reduce ops.epilogue ops.linalg ops.windows ops.conv ops.pool ops.resize ops.nn
     ops.interop ops

@@ -15,6 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from .threads import num_threads as num_threads
+from .threads import set_num_threads as set_num_threads
+
 _FLOAT_TYPES = ("float16", "float32", "float64")
 _DATA_FORMATS = ("channels_last", "channels_first")
 

@@ -5,11 +5,13 @@ Everything works for any number of spatial axes and any float dtype; the argumen
 
 from __future__ import annotations
 
+from .activation import relu_grad
 from .conv import conv, conv_input_grad, conv_kernel_grad
 from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
 from .geometry import explicit_padding, output_length, output_lengths, taps, transposed_length, window_span
 from .normalization import batch_norm, batch_norm_grad
 from .pool import average_pool, average_pool_grad, max_pool, pool_gather, pool_scatter
+from .reduction import channel_sum
 from .resize import block_sum, upsample_linear, upsample_linear_grad, upsample_nearest
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "batch_norm",
     "batch_norm_grad",
     "block_sum",
+    "channel_sum",
     "conv",
     "conv_input_grad",
     "conv_kernel_grad",
@@ -30,6 +33,7 @@ __all__ = [
     "output_lengths",
     "pool_gather",
     "pool_scatter",
+    "relu_grad",
     "taps",
     "transposed_length",
     "upsample_linear",

@@ -5,16 +5,19 @@ A block is some images, or some rows (positions along the first spatial axis) of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 
+from ..core.threads import spread
 from .geometry import Ints, Slide, window_span
 
 BLOCK_BYTES = 1 << 20
 """What a block's temporary arrays may take: about half of a core's second-level cache."""
 
 Block = tuple[slice, slice]
+Result = TypeVar("Result")
 
 
 def blocks(images: int, rows: int, row_bytes: int, at_least: int = 0) -> Iterator[Block]:
@@ -40,10 +43,26 @@ def blocks(images: int, rows: int, row_bytes: int, at_least: int = 0) -> Iterato
                 yield slice(image, image + 1), part
 
 
-def image_blocks(*arrays: np.ndarray) -> Iterator[slice]:
-    """Cut arrays of the same number of images so that a block of all of them, or else one image, stays in cache."""
-    for images, _ in blocks(len(arrays[0]), 1, sum(a[:1].nbytes for a in arrays)):
-        yield images
+def over_blocks(work: Callable[[slice], Result], *arrays: np.ndarray) -> list[Result]:
+    """Call `work` for the images of one block after the other, in several threads if that pays.
+
+    Args:
+        work: takes a slice of images.
+        arrays: of the same number of images. A block of all of them, or else one image, stays in cache.
+
+    Returns:
+        What `work` returned, in the order of the blocks.
+    """
+    image_bytes = sum(a[:1].nbytes for a in arrays)
+
+    def share(part: slice) -> list[Result]:
+        return [
+            work(slice(part.start + images.start, part.start + images.stop))
+            for images, _ in blocks(part.stop - part.start, 1, image_bytes)
+        ]
+
+    shares = spread(share, len(arrays[0]), sum(a.size for a in arrays))
+    return [result for results in shares for result in results]
 
 
 def _parts(length: int, fit: int) -> Iterator[slice]:

@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from ..core.threads import spread
 from .blocks import input_blocks
 from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
 from .epilogue import add_bias_and_activate
@@ -49,7 +50,12 @@ def conv(
         return depthwise_conv(x, w, bias, strides=strides, padding=padding, dilation=dilation, activation=activation)
     sizes = output_lengths(x.shape[1:-1], w.shape[:-2], strides, dilation, padding)
     out = np.empty((len(x), *sizes, w.shape[-1]), np.result_type(x, w))
-    _convolve(x, w, bias, out, Slide(w.shape[:-2], strides, dilation, padding), groups, activation)
+    slide = Slide(w.shape[:-2], strides, dilation, padding)
+
+    def work(images: slice) -> None:
+        _convolve(x[images], w, bias, out[images], slide, groups, activation)
+
+    spread(work, len(x), _effort(out.size, w))
     return out
 
 
@@ -90,14 +96,18 @@ def conv_input_grad(
         return out
     w = _transposed_kernel(w, groups)
     out = np.empty((len(g), *input_size, w.shape[-1]), np.result_type(g, w))
-    for phase in phases(input_size, g.shape[1:-1], window, strides, dilation, padding):
-        source, kernel = g[(slice(None), *phase.reads)], w[phase.taps]
-        part = out[(slice(None), *phase.inputs)]
-        if kernel.size:
-            _convolve(source, kernel, bias, part, phase.slide, groups, activation)
-        else:
-            part[...] = 0
-            add_bias_and_activate(part, bias, activation)
+    parts = phases(input_size, g.shape[1:-1], window, strides, dilation, padding)
+
+    def work(images: slice) -> None:
+        for phase in parts:
+            kernel, part = w[phase.taps], out[(images, *phase.inputs)]
+            if kernel.size:
+                _convolve(g[(images, *phase.reads)], kernel, bias, part, phase.slide, groups, activation)
+            else:
+                part[...] = 0
+                add_bias_and_activate(part, bias, activation)
+
+    spread(work, len(g), _effort(out.size, w) // math.prod(strides))
     return out
 
 
@@ -125,8 +135,14 @@ def conv_kernel_grad(
         if all(lo >= 0 and hi >= 0 for lo, hi in mirrored):  # lower the smaller one: with stride 1 they are symmetric
             dw = conv_kernel_grad(g, x, window=window, strides=strides, padding=mirrored, dilation=dilation)
             return np.ascontiguousarray(_transposed_kernel(dw, 1))
-    if lowers_by_tap(sizes, slide, channels):
-        return _kernel_grad_by_tap(x, g, slide, groups)
+    by = _kernel_grad_by_tap if lowers_by_tap(sizes, slide, channels) else _kernel_grad_by_position
+    effort = g.size * math.prod(window) * channels
+    parts = spread(lambda images: by(x[images], g[images], slide, groups), len(x), effort)
+    return sum(parts[1:], start=parts[0])
+
+
+def _kernel_grad_by_position(x: np.ndarray, g: np.ndarray, slide: Slide, groups: int) -> np.ndarray:
+    channels, filters, sizes, window = x.shape[-1] // groups, g.shape[-1], g.shape[1:-1], slide.window
     rowwise = lowers_rowwise(sizes, slide, x.shape[-1], 0)
     rows = window[0] if rowwise else 1
     total = np.zeros((rows, groups, math.prod(window) // rows * channels, filters // groups), np.result_type(x, g))
@@ -144,6 +160,11 @@ def _kernel_grad_by_tap(x: np.ndarray, g: np.ndarray, slide: Slide, groups: int)
     for block, columns, _ in columns_by_tap(x, sizes, slide, groups=groups, filters=filters, whole_rows=False):
         total += np.matmul(columns, _grouped(g[block], groups))  # (G, taps C/G, positions) @ (G, positions, F/G)
     return np.ascontiguousarray(total.swapaxes(0, 1)).reshape(*slide.window, channels, filters)
+
+
+def _effort(results: int, w: np.ndarray) -> int:
+    """What a convolution reads and writes if each of its results is a sum of its own."""
+    return results * (w.size // w.shape[-1])
 
 
 def _convolve(

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..core.threads import spread
 from .blocks import Block, input_blocks, windows
 from .epilogue import add_bias_and_activate
 from .geometry import Ints, Padding, Slide, output_lengths, phases
@@ -44,11 +45,15 @@ def depthwise_conv(
     window, (channels, multiplier) = w.shape[:-2], w.shape[-2:]
     sizes = output_lengths(x.shape[1:-1], window, strides, dilation, padding)
     out = np.empty((len(x), *sizes, channels, multiplier), np.result_type(x, w))
-    for m in range(multiplier):
-        _filter(x, w[..., m], out[..., m], Slide(window, strides, dilation, padding))
-    out = out.reshape(len(x), *sizes, channels * multiplier)
-    add_bias_and_activate(out, bias, activation)
-    return out
+    slide = Slide(window, strides, dilation, padding)
+
+    def work(images: slice) -> None:
+        for m in range(multiplier):
+            _filter(x[images], w[..., m], out[images, ..., m], slide)
+        add_bias_and_activate(out[images].reshape(-1, *sizes, channels * multiplier), bias, activation)
+
+    spread(work, len(x), out.size * math.prod(window))
+    return out.reshape(len(x), *sizes, channels * multiplier)
 
 
 def depthwise_input_grad(
@@ -70,16 +75,19 @@ def depthwise_input_grad(
     g = g.reshape(len(g), *sizes, channels, multiplier)
     reversed_kernel = w[(slice(None, None, -1),) * len(window)]
     dx = np.zeros((len(g), *input_size, channels), np.result_type(g, w))
-    for phase in phases(input_size, sizes, window, strides, dilation, padding):
-        target = dx[(slice(None), *phase.inputs)]
-        if 0 in phase.slide.window:
-            continue
-        for m in range(multiplier):
-            source, kernel = g[(slice(None), *phase.reads)][..., m], reversed_kernel[phase.taps][..., m]
-            part = target if m == 0 else np.empty(target.shape, dx.dtype)
-            _filter(source, kernel, part, phase.slide)
-            if m:
-                target += part
+    parts = [p for p in phases(input_size, sizes, window, strides, dilation, padding) if 0 not in p.slide.window]
+
+    def work(images: slice) -> None:
+        for phase in parts:
+            target = dx[(images, *phase.inputs)]
+            for m in range(multiplier):
+                source, kernel = g[(images, *phase.reads)][..., m], reversed_kernel[phase.taps][..., m]
+                result = target if m == 0 else np.empty(target.shape, dx.dtype)
+                _filter(source, kernel, result, phase.slide)
+                if m:
+                    target += result
+
+    spread(work, len(g), g.size * math.prod(window))
     return dx
 
 
@@ -97,10 +105,15 @@ def depthwise_kernel_grad(
     Returns:
         ndarray (*window, C, M)
     """
-    channels, sizes = x.shape[-1], g.shape[1:-1]
+    slide = Slide(window, strides, dilation, padding)
+    parts = spread(lambda images: _kernel_grad(x[images], g[images], slide), len(x), g.size * math.prod(window))
+    return sum(parts[1:], start=parts[0])
+
+
+def _kernel_grad(x: np.ndarray, g: np.ndarray, slide: Slide) -> np.ndarray:
+    channels, sizes, window = x.shape[-1], g.shape[1:-1], slide.window
     multiplier = g.shape[-1] // channels
     g = g.reshape(len(g), *sizes, channels, multiplier)
-    slide = Slide(window, strides, dilation, padding)
     dw = np.zeros((*window, channels, multiplier), np.result_type(x, g))
     for block, view, width, positions, _, row in _row_windows(x, sizes, slide):
         axes = [*positions, *row]

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .blocks import image_blocks
+from .blocks import over_blocks
 
 
 def batch_norm(
@@ -44,21 +44,25 @@ def _batch_norm(
     mean = _mean(planes, repeats)
     y = np.empty(planes.shape, x.dtype)
     centre = _spread(mean, repeats, x.dtype)
-    total, squares = np.zeros((2, planes.shape[1]))
-    for block in image_blocks(y):
+
+    def moments(block: slice) -> np.ndarray:
         deviation = np.subtract(planes[block], centre, out=y[block])
-        total += deviation.sum(axis=(0, 2))
-        squares += np.einsum("akb,akb->k", deviation, deviation)
+        return np.array([deviation.sum(axis=(0, 2)), np.einsum("akb,akb->k", deviation, deviation)], np.float64)
+
+    total, squares = _total(over_blocks(moments, y), (2, planes.shape[1]))
     count = max(x.size // len(mean), 1)
     residue = _collect(total, repeats) / count  # of the mean, by which its float32 sum was off
     variance = np.maximum(_collect(squares, repeats) / count - residue**2, 0)
     scale = _inverse_deviation(variance, epsilon) * (1 if gamma is None else gamma)
     shift = (0 if beta is None else beta) - residue * scale
     factor, offset = _spread(scale, repeats, x.dtype), _spread(shift, repeats, x.dtype)
-    for block in image_blocks(y):
+
+    def scale_and_shift(block: slice) -> None:
         part = y[block]
         part *= factor
         part += offset
+
+    over_blocks(scale_and_shift, y)
     return y.reshape(x.shape), (mean + residue).astype(x.dtype), variance.astype(x.dtype)
 
 
@@ -89,12 +93,14 @@ def batch_norm_grad(
     cotangents, _ = _planes(g, axis)
     centre = _spread(mean, repeats, x.dtype)
     dx = np.empty(planes.shape, x.dtype)
-    total, moment = np.zeros((2, planes.shape[1]))  # of g and of g (x - mean)
-    for block in image_blocks(planes, cotangents):
+
+    def moments(block: slice) -> np.ndarray:
         cotangent = cotangents[block]
         deviation = np.subtract(planes[block], centre, out=dx[block])
-        total += cotangent.sum(axis=(0, 2))
-        moment += np.einsum("akb,akb->k", cotangent, deviation)
+        return np.array([cotangent.sum(axis=(0, 2)), np.einsum("akb,akb->k", cotangent, deviation)], np.float64)
+
+    # of g and of g (x - mean)
+    total, moment = _total(over_blocks(moments, planes, cotangents), (2, planes.shape[1]))
     dbeta, inverse = _collect(total, repeats), _inverse_deviation(variance, epsilon)
     dgamma = _collect(moment, repeats) * inverse
     if needs[0]:
@@ -105,11 +111,14 @@ def batch_norm_grad(
             _spread(vector, repeats, x.dtype)
             for vector in (scale, -scale * inverse * dgamma / count, -scale * dbeta / count)
         )
-        for block in image_blocks(planes, cotangents):
+
+        def combine(block: slice) -> None:
             part = dx[block]
             part *= slope
             part += cotangents[block] * factor
             part += offset
+
+        over_blocks(combine, planes, cotangents)
     return (
         dx.reshape(x.shape) if needs[0] else None,
         dgamma.astype(x.dtype) if needs[1] else None,
@@ -137,10 +146,14 @@ def _collect(sums: np.ndarray, repeats: int) -> np.ndarray:
     return sums.reshape(repeats, -1).sum(axis=0)
 
 
+def _total(parts: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """The sum of float32 sums of blocks, in float64."""
+    return sum(parts, start=np.zeros(shape))
+
+
 def _mean(planes: np.ndarray, repeats: int) -> np.ndarray:
-    total = np.zeros(planes.shape[1])
-    for block in image_blocks(planes):
-        total += planes[block].sum(axis=(0, 2))
+    sums = over_blocks(lambda block: planes[block].sum(axis=(0, 2)), planes)
+    total = _total(sums, (planes.shape[1],))
     return _collect(total, repeats) / max(planes.shape[0] * planes.shape[2] * repeats, 1)
 
 

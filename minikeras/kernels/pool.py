@@ -6,7 +6,8 @@ import functools
 
 import numpy as np
 
-from .blocks import image_blocks
+from .activation import bits_of
+from .blocks import over_blocks
 from .geometry import Ints, Padding, output_lengths, taps
 from .resize import upsample_nearest
 
@@ -30,7 +31,8 @@ def max_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding) ->
     shape = (len(x), *sizes, x.shape[-1])
     y = np.empty(shape, x.dtype)
     index = np.empty(shape, np.min_scalar_type(len(pairs) - 1))
-    for images in image_blocks(x):
+
+    def work(images: slice) -> None:
         source, best, which = x[images], y[images], index[images]
         first = 0
         if _is_padded(padding):
@@ -46,6 +48,8 @@ def max_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding) ->
             np.maximum(best[o], source[i], out=best[o])
             # taps come in order, so the last one that was better has the largest number; cheaper than a masked copy
             np.maximum(which[o], better * which.dtype.type(tap), out=which[o])
+
+    over_blocks(work, x)
     return y, index
 
 
@@ -62,10 +66,13 @@ def pool_gather(x: np.ndarray, index: np.ndarray, *, window: Ints, strides: Ints
     """
     pairs, _ = _taps(x.shape[1:-1], window, strides, padding)
     y = np.zeros(index.shape, x.dtype)
-    for images in image_blocks(x):
-        source, picked, which = _bits(x[images]), _bits(y[images]), index[images]
+
+    def work(images: slice) -> None:
+        source, picked, which = bits_of(x[images]), bits_of(y[images]), index[images]
         for tap, (o, i) in enumerate(pairs):
             picked[o] |= source[i] & _mask(which[o], tap, source.dtype)
+
+    over_blocks(work, x)
     return y
 
 
@@ -85,15 +92,19 @@ def pool_scatter(
     """
     pairs, _ = _taps(input_size, window, strides, padding)
     disjoint = all(k <= s for k, s in zip(window, strides, strict=True))
-    dx = np.zeros((len(g), *input_size, g.shape[-1]), g.dtype)
-    for images in image_blocks(dx):
-        target, cotangent, which = dx[images], _bits(g[images]), index[images]
+    make = np.empty if _is_tiled(input_size, window, strides, padding) else np.zeros
+    dx = make((len(g), *input_size, g.shape[-1]), g.dtype)
+
+    def work(images: slice) -> None:
+        target, cotangent, which = dx[images], bits_of(g[images]), index[images]
         for tap, (o, i) in enumerate(pairs):
             share = cotangent[o] & _mask(which[o], tap, cotangent.dtype)
             if disjoint:
-                _bits(target)[i] = share
+                bits_of(target)[i] = share
             else:
                 target[i] += share.view(dx.dtype)
+
+    over_blocks(work, dx)
     return dx
 
 
@@ -111,11 +122,14 @@ def average_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding
     pairs, sizes = _taps(x.shape[1:-1], window, strides, padding)
     y = np.zeros((len(x), *sizes, x.shape[-1]), x.dtype)
     weight = _weights(sizes, pairs, padding, x.dtype)
-    for images in image_blocks(x):
+
+    def work(images: slice) -> None:
         source, total = x[images], y[images]
         for o, i in pairs:
             total[o] += source[i]
         total *= weight
+
+    over_blocks(work, x)
     return y
 
 
@@ -135,10 +149,13 @@ def average_pool_grad(g: np.ndarray, *, input_size: Ints, window: Ints, strides:
         return upsample_nearest(g * (1 / len(pairs)), size=window)
     dx = np.zeros((len(g), *input_size, g.shape[-1]), g.dtype)
     weight = _weights(sizes, pairs, padding, g.dtype)
-    for images in image_blocks(dx):
+
+    def work(images: slice) -> None:
         target, share = dx[images], g[images] * weight
         for o, i in pairs:
             target[i] += share[o]
+
+    over_blocks(work, dx)
     return dx
 
 
@@ -170,11 +187,6 @@ def _weights(sizes: Ints, pairs: Pairs, padding: Padding, dtype: np.dtype) -> np
     for o, _ in pairs:
         counts[o] += 1
     return 1 / np.maximum(counts, 1)
-
-
-def _bits(array: np.ndarray) -> np.ndarray:
-    """The floats as integers of the same size, so that a mask can select them: infinity times zero is no zero."""
-    return array.view(f"i{array.itemsize}")
 
 
 def _mask(which: np.ndarray, tap: int, dtype: np.dtype) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .blocks import image_blocks
+from .blocks import over_blocks
 from .geometry import Ints
 
 
@@ -22,7 +22,12 @@ def upsample_nearest(x: np.ndarray, *, size: Ints) -> np.ndarray:
         ndarray (N, *(spatial * size), C)
     """
     y = np.empty((len(x), *(n * s for n, s in zip(x.shape[1:-1], size, strict=True)), x.shape[-1]), x.dtype)
-    _cells(y, size)[...] = np.expand_dims(x, tuple(range(2, 2 * len(size) + 1, 2)))
+    cells, source = _cells(y, size), np.expand_dims(x, tuple(range(2, 2 * len(size) + 1, 2)))
+
+    def work(images: slice) -> None:
+        cells[images] = source[images]
+
+    over_blocks(work, y)
     return y
 
 
@@ -38,7 +43,8 @@ def block_sum(g: np.ndarray, *, size: Ints) -> np.ndarray:
     """
     shape = [n // s for n, s in zip(g.shape[1:-1], size, strict=True)]
     y = np.empty((len(g), *shape, g.shape[-1]), g.dtype)
-    for images in image_blocks(g):
+
+    def work(images: slice) -> None:
         sums = np.ascontiguousarray(g[images])
         count = len(sums)
         for axis, (length, factor) in enumerate(zip(shape, size, strict=True)):  # rows first: they are the longest runs
@@ -47,6 +53,8 @@ def block_sum(g: np.ndarray, *, size: Ints) -> np.ndarray:
             for place in range(2, factor):
                 sums += parts[:, :, place]
         y[images] = sums.reshape(y[images].shape)
+
+    over_blocks(work, g)
     return y
 
 
@@ -64,11 +72,14 @@ def upsample_linear(x: np.ndarray, *, size: Ints) -> np.ndarray:
         ndarray (N, *(spatial * size), C)
     """
     y = np.empty((len(x), *(n * s for n, s in zip(x.shape[1:-1], size, strict=True)), x.shape[-1]), x.dtype)
-    for images in image_blocks(y):
+
+    def work(images: slice) -> None:
         part = x[images]
         for axis, factor in reversed(list(enumerate(size, start=1))):  # rows last: they are the longest runs
             part = _interpolate(part, axis, factor)
         y[images] = part
+
+    over_blocks(work, y)
     return y
 
 
@@ -83,11 +94,14 @@ def upsample_linear_grad(g: np.ndarray, *, size: Ints) -> np.ndarray:
         ndarray (N, *spatial, C)
     """
     dx = np.empty((len(g), *(n // s for n, s in zip(g.shape[1:-1], size, strict=True)), g.shape[-1]), g.dtype)
-    for images in image_blocks(g):
+
+    def work(images: slice) -> None:
         part = g[images]
         for axis, factor in enumerate(size, start=1):
             part = _interpolate_grad(part, axis, factor)
         dx[images] = part
+
+    over_blocks(work, g)
     return dx
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import losses, metrics, optimizers
+from ..core.memory import keep_freed_memory
 from ..core.symbolic import SymbolicTensor
 from ..core.tape import enable_grad, gradients, no_grad
 from ..core.tensor import Parameter, Tensor
@@ -118,6 +119,7 @@ class Compilable(Layer):
         self._objective = self._bind(goals) if self.built else None
         self._goals, self.optimizer = goals, optimizer
         self.loss, self.loss_weights, self.sample_weight_mode = loss, loss_weights, sample_weight_mode
+        keep_freed_memory()
 
     # Not attributes: a metric that is a layer is no part of the model, as layers in attributes are.
 

@@ -13,6 +13,7 @@ from .. import checks
 from ..core import config
 from ..core.tape import no_grad
 from ..core.tensor import Parameter, Tensor
+from ..core.threads import spread
 from ..registry import Configurable
 from .clipping import global_norm
 from .hyperparameter import Hyperparameter
@@ -213,16 +214,20 @@ class Optimizer(Configurable):
         g = np.asarray(grad, data.dtype).reshape(-1)
         slots = [slot.reshape(-1) for slot in self._state[param]]
         limit = self.clipvalue
-        clipped, *scratch = np.empty((3, min(BLOCK, p.size)), p.dtype)
-        for start in range(0, p.size, BLOCK):
-            block = slice(start, start + BLOCK)
-            length = p[block].size
-            gradient = g[block]
-            if scale != 1.0:
-                gradient = np.multiply(gradient, scale, out=clipped[:length])
-            if limit:
-                gradient = np.clip(gradient, -limit, limit, out=clipped[:length])
-            update(p[block], gradient, [row[:length] for row in scratch], *[slot[block] for slot in slots])
+
+        def work(blocks: slice) -> None:
+            clipped, *scratch = np.empty((3, min(BLOCK, p.size)), p.dtype)
+            for start in range(blocks.start * BLOCK, min(blocks.stop * BLOCK, p.size), BLOCK):
+                block = slice(start, start + BLOCK)
+                length = p[block].size
+                gradient = g[block]
+                if scale != 1.0:
+                    gradient = np.multiply(gradient, scale, out=clipped[:length])
+                if limit:
+                    gradient = np.clip(gradient, -limit, limit, out=clipped[:length])
+                update(p[block], gradient, [row[:length] for row in scratch], *[slot[block] for slot in slots])
+
+        spread(work, -(-p.size // BLOCK), p.size * (2 + len(slots)))
         if not data.flags.c_contiguous:
             data[...] = p.reshape(data.shape)
         param.mark_changed()

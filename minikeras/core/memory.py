@@ -1,0 +1,33 @@
+"""Memory that one training step frees stays with the process, as the next step wants the same again."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import platform
+
+KEPT_BYTES = 1 << 30
+"""Free memory that the process keeps at most."""
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt(3)
+
+
+@functools.cache
+def keep_freed_memory() -> bool:
+    """Tell glibc's malloc to keep what is freed, up to `KEPT_BYTES`; elsewhere nothing happens.
+
+    By default it gives large arrays back to the system at once, which clears every page anew for the next step: a
+    tenth of a step's time for a network of images. ``$MINIKERAS_KEEP_MEMORY=0`` leaves malloc as it is, and so does
+    whoever has set it by glibc's own ``$MALLOC_TRIM_THRESHOLD_``, ``$MALLOC_MMAP_THRESHOLD_`` or ``$GLIBC_TUNABLES``.
+
+    Returns:
+        Whether malloc was told.
+    """
+    own = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
+    if os.environ.get("MINIKERAS_KEEP_MEMORY") == "0" or any(name in os.environ for name in own):
+        return False
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return bool(mallopt(_M_MMAP_THRESHOLD, KEPT_BYTES) and mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES))

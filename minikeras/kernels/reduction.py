@@ -1,0 +1,32 @@
+"""Sums that NumPy takes a row at a time and BLAS many rows at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .blocks import over_blocks
+
+ROWS = 4096
+"""Rows that are summed in the array's own precision; their sums are summed in float64."""
+
+
+def channel_sum(x: np.ndarray) -> np.ndarray:
+    """Sum over all axes but the last.
+
+    Args:
+        x: ndarray (..., C), contiguous.
+
+    Returns:
+        ndarray (C,)
+    """
+    ones = np.ones(ROWS, x.dtype)
+
+    def work(images: slice) -> np.ndarray:
+        part = x[images].reshape(-1, x.shape[-1])
+        total = np.zeros(x.shape[-1])
+        for start in range(0, len(part), ROWS):
+            block = part[start : start + ROWS]
+            total += ones[: len(block)] @ block
+        return total
+
+    return sum(over_blocks(work, x), start=np.zeros(x.shape[-1])).astype(x.dtype)

@@ -1,0 +1,232 @@
+"""One pool of threads shares the work of large operations, whoever asks and whatever happens."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+
+import minikeras
+from minikeras import config, kernels, layers, models
+from minikeras.core import threads
+from minikeras.core.threads import WORTHWHILE, spread
+
+LARGE = 16 * WORTHWHILE
+
+
+@pytest.fixture(params=[1, 2, 3])
+def number(request):
+    before = config.num_threads()
+    config.set_num_threads(request.param)
+    yield request.param
+    config.set_num_threads(before)
+
+
+@pytest.fixture
+def three_threads():
+    before = config.num_threads()
+    config.set_num_threads(3)
+    yield
+    config.set_num_threads(before)
+
+
+def test_the_parts_are_the_whole_in_order(number):
+    parts = spread(lambda part: list(range(part.start, part.stop)), 17, LARGE)
+    assert [i for part in parts for i in part] == list(range(17))
+    assert len(parts) == (1 if number == 1 else 2 * number)
+
+
+@pytest.mark.parametrize(("length", "elements"), [(1, LARGE), (17, WORTHWHILE - 1), (0, 0)])
+def test_little_work_stays_in_the_calling_thread(three_threads, length, elements):
+    assert spread(lambda part: threading.current_thread(), length, elements) == [threading.current_thread()]
+
+
+def test_large_work_runs_in_several_threads_at_once(three_threads):
+    meeting = threading.Barrier(3)
+    names = spread(lambda part: (meeting.wait(20), threading.current_thread().name)[1], 3, 2 * WORTHWHILE)
+    assert len(set(names)) == 3
+
+
+def test_the_first_error_is_raised_after_all_parts_have_ended(three_threads):
+    ended = []
+
+    def work(part):
+        if part.start == 0:
+            raise ZeroDivisionError("of part 0")
+        time.sleep(0.01)
+        ended.append(part.start)
+
+    with pytest.raises(ZeroDivisionError, match="of part 0"):
+        spread(work, 6, LARGE)
+    assert sorted(ended) == [1, 2, 3, 4, 5]
+
+
+def test_work_inside_of_work_stays_where_it_is(three_threads):
+    inner = spread(lambda _: spread(lambda part: part, 8, LARGE), 6, LARGE)
+    assert inner == [[slice(0, 8)]] * 6
+
+
+def test_numpy_warns_or_not_as_the_caller_has_said(three_threads):
+    def work(part):
+        return np.divide(np.ones(2), np.zeros(2))
+
+    with np.errstate(divide="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        spread(work, 6, LARGE)
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        spread(work, 6, LARGE)
+
+
+def test_blas_has_one_thread_meanwhile_and_its_own_number_again_afterwards(three_threads):
+    get, _ = threads._blas_threads()
+    before = get()
+    assert set(spread(lambda part: get(), 6, LARGE)) == {1}
+    assert get() == before == 3
+    with pytest.raises(ZeroDivisionError):
+        spread(lambda part: 1 / 0, 6, LARGE)
+    assert get() == before
+
+
+def test_this_numpy_brings_a_blas_whose_threads_can_be_set(three_threads):
+    if "openblas" not in str(np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]):
+        pytest.skip("NumPy was built with another BLAS")
+    assert threads._blas_threads()[0]() == 3
+
+
+def test_callers_in_many_threads_get_what_each_asked_for(three_threads):
+    found: dict[int, int] = {}
+
+    def caller(i):
+        for _ in range(50):
+            found[i] = sum(spread(lambda part: i * (part.stop - part.start), 100, LARGE))
+
+    callers = [threading.Thread(target=caller, args=(i,)) for i in range(8)]
+    for thread in callers:
+        thread.start()
+    for thread in callers:
+        thread.join(60)
+    assert found == {i: 100 * i for i in range(8)}
+
+
+def test_two_models_trained_in_two_threads_give_what_they_give_alone(three_threads):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((64, 16, 16, 8)).astype(np.float32), np.eye(4, dtype=np.float32)[np.arange(64) % 4]
+
+    def trained(seed):
+        with minikeras.seed_scope(seed):
+            model = models.Sequential(
+                [
+                    layers.Conv2D(16, 3, activation="relu", input_shape=(16, 16, 8)),
+                    layers.MaxPooling2D(),
+                    layers.Flatten(),
+                    layers.Dense(4, activation="softmax"),
+                ]
+            )
+        model.compile("adam", "categorical_crossentropy")
+        for _ in range(4):
+            model.train_on_batch(x, y)
+        return model.get_weights()
+
+    alone = [trained(seed) for seed in (1, 2)]
+    together: dict[int, list[np.ndarray]] = {}
+    both = [threading.Thread(target=lambda s=s: together.update({s: trained(s)})) for s in (1, 2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join(120)
+    for weights, seed in zip(alone, (1, 2), strict=True):
+        for a, b in zip(weights, together[seed], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_forked_child_has_threads_of_its_own():
+    script = """
+import os, warnings
+warnings.simplefilter("ignore")
+import numpy as np
+from minikeras import config
+from minikeras.core.threads import WORTHWHILE, spread
+config.set_num_threads(3)
+total = lambda: sum(spread(lambda part: part.stop - part.start, 100, 16 * WORTHWHILE))
+assert total() == 100
+child = os.fork()
+if not child:
+    os._exit(0 if total() == 100 else 1)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+SLIDE = {"strides": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1)}
+POOL = {"window": (2, 2), "strides": (2, 2), "padding": ((0, 0), (0, 0))}
+X = np.random.default_rng(0).standard_normal((9, 32, 32, 16))
+W = np.random.default_rng(1).standard_normal((3, 3, 16, 16))
+
+CALLS = {
+    "conv": lambda x: kernels.conv(x, W, W[0, 0, 0], activation="relu", **SLIDE),
+    "conv_input_grad": lambda x: kernels.conv_input_grad(x, W, input_size=(32, 32), **SLIDE),
+    "conv_kernel_grad": lambda x: kernels.conv_kernel_grad(x, x, window=(3, 3), **SLIDE),
+    "depthwise_conv": lambda x: kernels.depthwise_conv(x, W[..., :2], **SLIDE),
+    "depthwise_input_grad": lambda x: kernels.depthwise_input_grad(x, W[..., :1], input_size=(32, 32), **SLIDE),
+    "depthwise_kernel_grad": lambda x: kernels.depthwise_kernel_grad(x, x, window=(3, 3), **SLIDE),
+    "max_pool": lambda x: kernels.max_pool(x, **POOL)[0],
+    "pool_scatter": lambda x: kernels.pool_scatter(*kernels.max_pool(x, **POOL), input_size=(32, 32), **POOL),
+    "average_pool": lambda x: kernels.average_pool(x, **POOL),
+    "upsample_nearest": lambda x: kernels.upsample_nearest(x, size=(2, 2)),
+    "upsample_linear": lambda x: kernels.upsample_linear(x, size=(2, 2)),
+    "batch_norm": lambda x: kernels.batch_norm(x, None, None, axis=-1, epsilon=1e-3)[0],
+    "relu_grad": lambda x: kernels.relu_grad(x, x[::-1]),
+    "channel_sum": kernels.channel_sum,
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_kernels_give_the_same_in_any_number_of_threads_and_in_every_run(name, number):
+    config.set_num_threads(1)
+    alone = CALLS[name](X)
+    config.set_num_threads(number)
+    several = CALLS[name](X)
+    np.testing.assert_allclose(several, alone, rtol=1e-12, atol=1e-12 * np.abs(alone).max())
+    np.testing.assert_array_equal(CALLS[name](X), several)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"MINIKERAS_NUM_THREADS": "5"}, "5"),
+        ({"OMP_NUM_THREADS": "4"}, "4"),
+        ({"MINIKERAS_NUM_THREADS": "many", "OMP_NUM_THREADS": "0"}, None),
+    ],
+)
+def test_the_number_of_threads_is_the_environments_or_that_of_the_cores(environment, expected):
+    names = ("MINIKERAS_NUM_THREADS", "OMP_NUM_THREADS")
+    clean = {name: value for name, value in os.environ.items() if name not in names}
+    script = "from minikeras import config; print(config.num_threads())"
+    run = subprocess.run(
+        [sys.executable, "-c", script], env={**clean, **environment}, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == (expected or str(threads._available_cores()))
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (0, ValueError, "num_threads must be at least 1. Received: 0"),
+        (-2, ValueError, "num_threads must be at least 1. Received: -2"),
+        (True, TypeError, "num_threads must be an integer. Received: True"),
+        (2.0, TypeError, "num_threads must be an integer. Received: 2.0"),
+        ("all", TypeError, "num_threads must be an integer. Received: 'all'"),
+    ],
+)
+def test_a_number_of_threads_that_is_none_is_refused(value, error, message):
+    before = config.num_threads()
+    with pytest.raises(error, match=message):
+        config.set_num_threads(value)
+    assert config.num_threads() == before
