@@ -8,9 +8,11 @@ from .cloning import clone_model, model_from_config, model_from_json
 from .functional import Model
 from .persistence import load_model, save_model
 from .sequential import Sequential
+from .surface import LossSurface
 
 __all__ = [
     "Input",
+    "LossSurface",
     "Model",
     "Sequential",
     "clone_model",
