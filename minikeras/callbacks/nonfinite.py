@@ -16,7 +16,8 @@ from .base import Callback, Logs
 class TerminateOnNaN(Callback):
     """Stop the training as soon as the loss of a batch is NaN or infinite, and print where that began.
 
-    Each layer's output is looked at while it is computed, which costs one pass over it.
+    Each layer's output is looked at while it is computed, which costs one pass over it. To learn which operation made
+    the first NaN or infinity, also in backward, run ``fit`` inside `minikeras.debug.detect_anomaly`.
 
     Attributes:
         layer: The first layer whose output wasn't finite in the last batch; None if all were.
@@ -51,4 +52,3 @@ class TerminateOnNaN(Callback):
     def _look(self, layer: Layer, outputs: Any) -> None:
         if self.layer is None and not all(is_finite(output.numpy()) for output in as_list(outputs)):
             self.layer = layer
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ContextDecorator
 from dataclasses import replace
 from typing import Any
@@ -21,6 +21,9 @@ _CHECKS = {"nan": ("nan",), "inf": ("inf",), "both": ("nan", "inf")}
 
 class AnomalyError(FloatingPointError):
     """A NaN or an infinity, told where it came from.
+
+    Args:
+        message: What happened, in which elements and why, and where.
 
     Attributes:
         phase: "forward" or "backward".
@@ -52,6 +55,9 @@ class AnomalyError(FloatingPointError):
     source: str
     layer: str | None
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
 
 class detect_anomaly(ContextDecorator):
     """Context manager and decorator: the first NaN or infinity that an operation or a derivative makes is an error.
@@ -62,7 +68,8 @@ class detect_anomaly(ContextDecorator):
     Infinities that a program writes as a number, as in ``where(mask, x, -inf)``, are no anomaly while they stay
     infinite. NumPy's warnings are silent inside, as they tell less.
 
-    Inside, each operation takes several times as long; outside nothing is looked at.
+    Inside, an operation on few numbers takes about five times as long, and a training step of a small convolutional
+    network about 1.4 times; outside nothing is looked at.
 
     Args:
         check: "nan", "inf" or "both".
@@ -85,7 +92,7 @@ class detect_anomaly(ContextDecorator):
     """
 
     def __init__(self, check: str = "both", *, writes: bool = True) -> None:
-        if check not in _CHECKS:
+        if not isinstance(check, str) or check not in _CHECKS:
             raise ValueError(f'detect_anomaly: check must be "nan", "inf" or "both". Received: {check!r}')
         self.check = check
         self.writes = bool(writes)
@@ -112,29 +119,28 @@ class _Detector:
         self.infinite_constants = False  # the program works with infinities that it wrote itself
         self.derivative: Origin | None = None  # of what, while a derivative is computed
 
-    def after_call(self, operation: Primitive, inputs: tuple[Any, ...], static: dict[str, Any], outputs: Any) -> None:
+    def after_call(
+        self, operation: Primitive, inputs: tuple[Any, ...], static: dict[str, Any], results: Sequence[Tensor | None]
+    ) -> None:
         """Look at what an operation has computed, and note where it ran."""
         origin = self.derivative
-        results = outputs if isinstance(outputs, tuple) else (outputs,)
         node = next((output.node for output in results if output is not None and output.node is not None), None)
         if node is not None:
             origin = origin or here()
-            node.origin = None if origin is None else replace(origin, checksums={})
-            if node.origin is not None and self.writes:
-                node.origin.checksums.update(checksums_of(node))
+            if origin is not None:
+                node.origin = replace(origin, checksums=checksums_of(node) if self.writes else {})
         if self.derivative is not None:
             return  # a step of a derivative may be infinite where the next one masks it; its result is looked at
         for output in results:
             defect = output is not None and find_defect(output.data, self.kinds)
             if defect and (origin or (origin := here())):
-                self._raise_forward(operation, inputs, static, output, defect, origin)
+                self._raise_forward(operation, inputs, static, defect, origin)
 
     def _raise_forward(
         self,
         operation: Primitive,
         inputs: tuple[Any, ...],
         static: dict[str, Any],
-        output: Tensor,
         defect: Defect,
         origin: Origin,
     ) -> None:
@@ -219,7 +225,8 @@ class _Detector:
                 text = f"backward: received {_a(defect.kind)} in the gradient given for the output of {operation!r}"
                 origin = getattr(output.node, "origin", None)
                 raise _error(text, defect, "", origin, phase="backward", operation=operation, received=True)
-        arrivals = walk(outputs, seeds, *rest)
+        with np.errstate(all="ignore"):
+            arrivals = walk(outputs, seeds, *rest)
         for tensor, value in arrivals:
             if defect := find_defect(value.data, self.kinds):
                 text = f"backward: {_a(defect.kind)} in the gradient of {_what(tensor)}"
@@ -263,8 +270,9 @@ def _looking_call(self: Primitive, *inputs: Any, **static: Any) -> Any:
         return _call(self, *inputs, **static)
     with np.errstate(all="ignore"):
         outputs = _call(self, *inputs, **static)
-    if not getattr(outputs, "symbolic", False):
-        _watch.detectors[-1].after_call(self, inputs, static, outputs)
+    results = outputs if isinstance(outputs, (list, tuple)) else (outputs,)
+    if not any(output is not None and output.symbolic for output in results):
+        _watch.detectors[-1].after_call(self, inputs, static, results)
     return outputs
 
 

@@ -49,8 +49,10 @@ class GradientSummary:
         self.norm = float(np.linalg.norm([row.gradient for row in self.rows if row.gradient is not None]))
 
     def __str__(self) -> str:
-        head = ("parameter", "shape", "|gradient|", "|weight|", "ratio", "zeros", "")
-        lines = table(head, [_fields(row) for row in self.rows], right=(2, 3, 4, 5))
+        head = ("parameter", "shape", "|gradient|", "|weight|", "ratio", "zeros", "note")
+        rows = [_fields(row) for row in self.rows]
+        columns = len(head) if any(row[-1] for row in rows) else len(head) - 1
+        lines = table(head[:columns], [row[:columns] for row in rows], right=(2, 3, 4, 5))
         return "\n".join([*lines, lines[1], f"norm of all gradients: {self.norm:.3g}"])
 
     __repr__ = __str__

@@ -142,12 +142,12 @@ def tape_summary(outputs: Tensor | Sequence[Tensor], max_rows: int = 40) -> Tape
         >>> import minikeras as mk
         >>> w = mk.Parameter([[1.0, 2.0]], name="w")
         >>> print(tape_summary(mk.ops.tanh(w * 3.0).sum()))
-        #  operation  output  dtype    inputs     saved
-        ───────────────────────────────────────────────
-        1  multiply   (1, 2)  float32  x=w, y=–     0 B
-        2  tanh       (1, 2)  float32  x=#1         8 B
-        3  sum        ()      float32  x=#2         0 B
-        ───────────────────────────────────────────────
+        #  operation  output  dtype    inputs    saved
+        ──────────────────────────────────────────────
+        1  multiply   (1, 2)  float32  x=w, y=–    0 B
+        2  tanh       (1, 2)  float32  x=#1        8 B
+        3  sum        ()      float32  x=#2        0 B
+        ──────────────────────────────────────────────
         3 operations; 1 leaf: w
         saved for backward: 8 B
     """
