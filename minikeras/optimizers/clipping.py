@@ -1,4 +1,4 @@
-"""Gradients so large that their squares overflow: their common norm, and what takes their place where they are squared."""
+"""Gradients whose squares overflow: their common norm, and what takes their place where they are squared."""
 
 from __future__ import annotations
 
