@@ -177,11 +177,9 @@ def main() -> None:
         forged, untrained = generator.predict(noise), build_generator().predict(noise)
         judge = build_judge(real, labels)
         scores = [inception_score(judge, images) for images in (untrained, forged, held_out)]
-        largest = max(apart for apart, _ in history)
-        print(
-            f"seed {seed}: distance {largest:.2f} at most, {history[-1][0]:.2f} in the end; slope {history[-1][1]:.2f};",
-            "inception score {:.2f} untrained, {:.2f} forged, {:.2f} real".format(*scores),
-        )
+        most, (last, slope) = max(apart for apart, _ in history), history[-1]
+        print(f"seed {seed}: distance {most:.2f} at most, {last:.2f} in the end; slope {slope:.2f};", end=" ")
+        print("inception score {:.2f} untrained, {:.2f} forged, {:.2f} real".format(*scores))
         if arguments.output and seed == arguments.seed:
             draw(arguments.output, forged[:64], history)
             print(f"Forged digits: {arguments.output.resolve()}")
