@@ -118,9 +118,9 @@ def test_two_models_trained_in_two_threads_give_what_they_give_alone(three_threa
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((64, 16, 16, 8)).astype(np.float32), np.eye(4, dtype=np.float32)[np.arange(64) % 4]
 
-    def trained(seed):
+    def model(seed):
         with minikeras.seed_scope(seed):
-            model = models.Sequential(
+            made = models.Sequential(
                 [
                     layers.Conv2D(16, 3, activation="relu", input_shape=(16, 16, 8)),
                     layers.MaxPooling2D(),
@@ -128,14 +128,18 @@ def test_two_models_trained_in_two_threads_give_what_they_give_alone(three_threa
                     layers.Dense(4, activation="softmax"),
                 ]
             )
-        model.compile("adam", "categorical_crossentropy")
+        made.compile("adam", "categorical_crossentropy")
+        return made
+
+    def trained(model):
         for _ in range(4):
             model.train_on_batch(x, y)
         return model.get_weights()
 
-    alone = [trained(seed) for seed in (1, 2)]
+    alone = [trained(model(seed)) for seed in (1, 2)]
     together: dict[int, list[np.ndarray]] = {}
-    both = [threading.Thread(target=lambda s=s: together.update({s: trained(s)})) for s in (1, 2)]
+    made = {seed: model(seed) for seed in (1, 2)}
+    both = [threading.Thread(target=lambda s=s: together.update({s: trained(made[s])})) for s in (1, 2)]
     for thread in both:
         thread.start()
     for thread in both:
