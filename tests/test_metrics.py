@@ -102,7 +102,7 @@ def test_every_loss_is_a_metric_under_the_same_names():
         assert metrics.get(name) is losses.get(name)
     assert metrics.get("MSE") is metrics.mse
     absent = [name for name in losses.registry if getattr(metrics, name, None) is not losses.get(name)]
-    assert sorted(absent) == ["KLD", "bce", "categorical_hinge", "kld", "log_cosh"]  # no attributes in Keras 2.2.4 either
+    assert sorted(absent) == ["KLD", "bce", "categorical_hinge", "kld", "log_cosh"]  # nor are they Keras 2.2.4's
     assert metrics.serialize(metrics.categorical_accuracy) == "categorical_accuracy"
 
 

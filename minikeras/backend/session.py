@@ -13,6 +13,7 @@ from ..core import symbolic, tape
 from ..core.symbolic import SymbolicTensor
 from ..core.tensor import Tensor, as_array
 from ..layers import base
+from ..layers.context import without_updates
 from .randomness import reset_streams
 from .recording import as_tensor
 from .settings import reset_uids
@@ -210,7 +211,8 @@ class Function:
         fed = {x: as_array(value, x.dtype) for x, value in zip(self.inputs, inputs, strict=True)}
         wanted = symbolic.symbols_in([*self.outputs, *[value for _, value in self.updates]])
         phase = fed.get(_phase)
-        with tape.no_grad(), nullcontext() if phase is None else base.call_context(bool(phase)):
+        context = nullcontext() if phase is None else base.call_context(bool(phase), collect=False)
+        with tape.no_grad(), without_updates(), context:
             known = dict(zip(wanted, symbolic.evaluate(wanted, fed), strict=True))
         results = [value_of(known.get(x, x)) for x in self.outputs]
         for variable, value in self.updates:
@@ -225,7 +227,8 @@ def function(inputs: Any, outputs: Any, updates: Any = None, **kwargs: Any) -> F
         inputs: List of symbolic inputs: `placeholder`, ``model.input``, `learning_phase`, or any symbolic tensor whose
             value is to be given.
         outputs: List of Tensors computed from them.
-        updates: List of pairs (variable, new value), as `update` gives them; carried out after the outputs.
+        updates: List of pairs (variable, new value), as `update` gives them; carried out after the outputs. Nothing
+            else is updated, in training neither: batch normalization leaves its moving statistics.
         **kwargs: Only ``name``.
 
     Returns:

@@ -10,7 +10,7 @@ import numpy as np
 from ..core import symbolic
 from ..core.tape import no_grad
 from ..core.tensor import Parameter, Tensor
-from .context import call_context, current_context, in_training, is_frozen
+from .context import call_context, current_context, in_training, is_frozen, updating
 from .shapes import as_list
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Attaching:
         for update in [updates] if _is_pair(updates) else as_list(updates):
             if _is_pair(update):
                 context = current_context()
-                if context is not None and context.training and (self.stateful or not is_frozen(self)):
+                if context and context.training and updating() and (self.stateful or not is_frozen(self)):
                     variable, value = update
                     with no_grad():
                         variable.assign(value.detach() if isinstance(value, Tensor) else value)

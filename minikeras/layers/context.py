@@ -31,7 +31,9 @@ class CallContext:
 
 
 _context: ContextVar[CallContext | None] = ContextVar("minikeras_call_context", default=None)
+_updating: ContextVar[bool] = ContextVar("minikeras_updating", default=True)
 current_context = _context.get
+updating = _updating.get
 _fixed_training: bool | None = None
 
 
@@ -87,6 +89,16 @@ def is_frozen(layer: Any) -> bool:
     if context is None or context.frozen is None:
         return not layer.trainable
     return id(layer) in context.frozen
+
+
+@contextmanager
+def without_updates() -> Iterator[None]:
+    """Call layers without their updates: batch normalization uses the batch in training, and leaves its averages."""
+    token = _updating.set(False)
+    try:
+        yield
+    finally:
+        _updating.reset(token)
 
 
 def in_call() -> bool:

@@ -143,8 +143,9 @@ class BatchNormalization(Layer):
 
     def _by_batch(self, x: Tensor) -> Tensor:
         y, mean, variance = ops.batch_norm(x, self.gamma, self.beta, axis=self.axis, epsilon=self.epsilon)
-        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)) if updating() else ():
-            moving.assign(self.momentum * moving.data + (1.0 - self.momentum) * batch.data)
+        if updating():
+            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                moving.assign(self.momentum * moving.data + (1.0 - self.momentum) * batch.data)
         return y
 
     def _by_moving_statistics(self, x: Tensor) -> Tensor:

@@ -110,7 +110,7 @@ class Compilable(Layer):
             sample_weight_mode=sample_weight_mode,
         )
         given = as_list(list(goals.loss.values()) if isinstance(goals.loss, Mapping) else goals.loss)
-        if not any(given) and not any(layer._losses for layer in self._flatten()):
+        if not any(given) and not self.losses and not any(layer._adds_in_call for layer in self._flatten()):
             raise ValueError(
                 f"{self}: compile needs a loss, such as 'mean_squared_error', or one of add_loss. "
                 f"Received: loss={loss!r}"
