@@ -13,7 +13,7 @@ import pytest
 
 import minikeras
 from minikeras import Sequential, layers, regularizers
-from minikeras.callbacks import Callback
+from minikeras.callbacks import Callback, LearningRateScheduler
 from minikeras.utils import Sequence
 from tests.models.small import TwoHeads, blobs, classifier, linear
 
@@ -126,6 +126,89 @@ def test_validation_in_every_form_gives_what_evaluate_does(kind):
         history = fit(*training, **arguments).history
         expected = model.evaluate(X[:20], LABELS[:20], verbose=0)
         assert [history["val_loss"][-1], history["val_acc"][-1]] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("kind", ["generator", "sequence"])
+def test_training_goes_on_from_an_initial_epoch_with_the_scheduled_rates(kind, workers):
+    one, other = twins()
+    rates = LearningRateScheduler(lambda epoch: 0.1 / (1 + epoch))
+    arguments = {"epochs": 5, "initial_epoch": 2, "shuffle": False, "callbacks": [rates], "verbose": 0}
+    expected = one.fit(X, LABELS, batch_size=8, **arguments)
+    source = forever(X, LABELS) if kind == "generator" else Batches(X, LABELS)
+    found = other.fit_generator(source, 7, workers=workers, max_queue_size=2, **arguments)
+    assert found.epoch == expected.epoch == [2, 3, 4]
+    assert found.history == expected.history
+    np.testing.assert_allclose(found.history["lr"], [0.1 / 3, 0.1 / 4, 0.1 / 5], rtol=1e-6)
+    trained_alike(one, other)
+
+
+@pytest.mark.parametrize("kind", ["generator", "sequence"])
+def test_weights_of_samples_and_classes_give_the_loss_of_the_formula(kind):
+    weights, by_class = np.linspace(0.0, 2.0, len(X)), {0: 1.0, 1: 3.0, 2: 0.0}
+    model = classifier(optimizer=minikeras.optimizers.SGD(lr=0.0))
+    together = weights * np.array([1.0, 3.0, 0.0])[LABELS]
+    scores = -np.log(model.predict(X)[np.arange(len(X)), LABELS])
+    right = model.predict(X).argmax(axis=-1) == LABELS
+
+    def kerass(own, rows):
+        return np.mean(scores[rows] * own[rows]) / np.mean(own[rows] != 0)
+
+    slices = [slice(start, start + 8) for start in range(0, 50, 8)]
+    sizes = [len(X[rows]) for rows in slices]
+    source = forever(X, LABELS, weights) if kind == "generator" else Batches(X, LABELS, weights)
+    history = model.fit_generator(source, 7, class_weight=by_class, workers=2, shuffle=False, verbose=0).history
+    assert history["loss"] == [
+        pytest.approx(np.average([kerass(together, r) for r in slices], weights=sizes), rel=1e-5)
+    ]
+    assert history["acc"] == [pytest.approx(right.mean(), rel=1e-6)]
+    source = forever(X, LABELS, weights) if kind == "generator" else Batches(X, LABELS, weights)
+    loss, accuracy = model.evaluate_generator(source, 7, workers=3)
+    assert loss == pytest.approx(np.average([kerass(weights, rows) for rows in slices], weights=sizes), rel=1e-5)
+    assert accuracy == pytest.approx(right.mean(), rel=1e-6)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("form", [forever, Batches])
+def test_weights_of_validation_batches_count(form, workers):
+    model = classifier(optimizer=minikeras.optimizers.SGD(lr=0.0))
+    weights = np.linspace(0.5, 2.0, len(X))
+    scores = -np.log(model.predict(X)[np.arange(len(X)), LABELS]) * weights
+    history = model.fit_generator(
+        forever(X, LABELS),
+        2,
+        epochs=2,
+        validation_data=form(X, LABELS, weights),
+        validation_steps=7,
+        workers=workers,
+        verbose=0,
+    ).history
+    assert history["val_loss"] == pytest.approx([scores.mean()] * 2, rel=1e-5)
+
+
+def test_a_shuffled_sequence_trains_as_its_batches_in_the_order_that_was_asked_for():
+    one, other = twins()
+    sequence = Batches(X, LABELS)
+    one.fit_generator(sequence, epochs=2, workers=0, verbose=0)
+    for index in sequence.asked[:14]:
+        rows = slice(index * 8, (index + 1) * 8)
+        other.train_on_batch(X[rows], LABELS[rows])
+    trained_alike(one, other)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_predictions_come_in_order_however_long_each_batch_takes(workers):
+    class Uneven(Batches):
+        def __getitem__(self, index):
+            time.sleep(0.01 * (index % 3 == 0))
+            return super().__getitem__(index)
+
+    model = classifier()
+    expected = model.predict(X, batch_size=8)
+    np.testing.assert_array_equal(model.predict_generator(Uneven(X), workers=workers, max_queue_size=3), expected)
+    logs = model.evaluate_generator(Uneven(X, LABELS), workers=workers)
+    right = expected.argmax(axis=-1) == LABELS
+    assert logs == pytest.approx([-np.log(expected[np.arange(50), LABELS]).mean(), right.mean()], rel=1e-5)
 
 
 def test_validation_steps_end_a_validation_early():
