@@ -32,7 +32,8 @@ def batch_norm(
         return result
     # Squares are out of range: everything in units of the largest.
     unit = max(-float(x.min()), float(x.max()))
-    y, mean, variance = _batch_norm(x / x.dtype.type(unit), gamma, beta, axis, epsilon / unit / unit)
+    # Epsilon vanishes in them; some is left, so that a constant isn't divided by zero.
+    y, mean, variance = _batch_norm(x / x.dtype.type(unit), gamma, beta, axis, max(epsilon / unit / unit, 1e-30))
     with np.errstate(over="ignore"):
         return y, mean * x.dtype.type(unit), variance * x.dtype.type(unit) * x.dtype.type(unit)
 
