@@ -75,6 +75,11 @@ ALIASES = [
     ("losses", "mean_squared_logarithmic_error", ("msle", "MSLE")),
     ("losses", "kullback_leibler_divergence", ("kld", "KLD")),
     ("losses", "cosine_proximity", ("cosine",)),
+    ("metrics", "mean_squared_error", ("mse", "MSE")),
+    ("metrics", "mean_absolute_error", ("mae", "MAE")),
+    ("metrics", "mean_absolute_percentage_error", ("mape", "MAPE")),
+    ("metrics", "mean_squared_logarithmic_error", ("msle", "MSLE")),
+    ("metrics", "cosine_proximity", ("cosine",)),
     *[("optimizers", n, (n.lower(),)) for n in ("SGD", "RMSprop", "Adagrad", "Adadelta", "Adam", "Adamax", "Nadam")],
     *[("layers", f"Conv{rank}D", (f"Convolution{rank}D",)) for rank in (1, 2, 3)],
     *[("layers", f"SeparableConv{rank}D", (f"SeparableConvolution{rank}D",)) for rank in (1, 2)],
@@ -124,13 +129,14 @@ def test_an_alias_is_the_very_object_that_it_stands_for(namespace: str, name: st
 
 def test_whatever_has_two_names_is_among_the_aliases() -> None:
     known = {f"keras.{namespace}.{alias}" for namespace, _, aliases in ALIASES for alias in aliases}
-    first: dict[int, str] = {}
+    first: dict[tuple[str, int], str] = {}
     alike = [
-        (full, first[id(found)])
+        (full, first[namespace, id(found)])
         for full in PRESENT
-        if "." not in SIGNATURES[full][1] and not full.startswith("keras.wrappers") and full not in known
+        for namespace, name in [SIGNATURES[full]]
+        if "." not in name and not full.startswith("keras.wrappers") and full not in known
         for found in [find(full)]
-        if first.setdefault(id(found), full) != full
+        if first.setdefault((namespace, id(found)), full) != full
     ]
     assert alike == []
 
