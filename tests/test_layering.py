@@ -27,11 +27,11 @@ HOUSE = """
 
     checks registry
     activations initializers regularizers constraints losses metrics
-    optimizers.clipping optimizers.hyperparameter optimizers.base optimizers.sgd optimizers.adagrad optimizers.adam
-    optimizers.scipy_optimizer optimizers
+    optimizers.clipping optimizers.hyperparameter optimizers.symbolic_steps optimizers.base optimizers.sgd
+    optimizers.adagrad optimizers.adam optimizers.scipy_optimizer optimizers
 
-    layers.shapes layers.measures layers.context layers.observers layers.recording layers.attached layers.base
-    layers.spatial layers.input layers.core layers.conv layers.conv_transpose layers.separable
+    layers.shapes layers.measures layers.context layers.observers layers.recording layers.absent layers.attached
+    layers.base layers.spatial layers.input layers.core layers.conv layers.conv_transpose layers.separable
     layers.cropping layers.padding layers.upsampling layers.pooling layers.normalization layers.activation layers.merge
     layers.noise layers.masking layers.lambda_layer layers.local layers.embedding layers.catalog layers.wrappers
     layers.legacy
@@ -42,7 +42,8 @@ HOUSE = """
     debug.finite debug.origin debug.anomaly debug.tables debug.tape debug.gradients debug
     saving.atomic saving.npz saving.matching saving.weights saving.model saving
     utils.left_out utils.conv_utils utils.np_utils utils.progress utils.progbar utils.generic_utils utils.io_utils
-    utils.archives utils.download utils.sequence utils.enqueuer utils.data_utils utils.flat_parameters utils
+    utils.archives utils.download utils.sequence utils.enqueuer utils.data_utils utils.flat_parameters
+    utils.layer_utils utils.diagram utils.layered_layout utils.svg utils.vis_utils utils
     datasets.digits datasets.pickled datasets.npz datasets.cifar datasets.words datasets.boston_housing datasets.cifar10
     datasets.cifar100 datasets.fashion_mnist datasets.imdb datasets.mnist datasets.reuters datasets
     preprocessing.sequence preprocessing.text preprocessing.image.files preprocessing.image.affine

@@ -187,7 +187,7 @@ MODELS = {
     "an input of another shape": (lambda: fit(x=X[:, :5]), "Sequential Conv2D 'c' axis 1 size 6: (8, 5, 6, 1)"),
     "a target of another shape": (lambda: fit(y=np.zeros((8, 4))), "Sequential target 'd' (samples, 3): (8, 4)"),
     "a batch size of zero": (lambda: fit(batch_size=0), "Sequential batch_size positive integer: 0"),
-    "negative epochs": (lambda: fit(epochs=-1), "Sequential epochs positive integer: -1"),
+    "negative epochs": (lambda: fit(epochs=-1), "Sequential epochs integer at least 0: -1"),
     "a validation split above one": (lambda: fit(validation_split=1.5), "Sequential validation_split [0, 1): 1.5"),
     "validation data without targets": (lambda: fit(validation_data=X), "Sequential validation_data (x, y): ndarray"),
     "no data": (lambda: fit(x=X[:0], y=Y[:0]), "Sequential at least one sample: (0, 6, 6, 1)"),

@@ -27,6 +27,7 @@ def _phase_of_context() -> Tensor:
     return Tensor(np.array(base.in_training(), dtype=np.int32))
 
 
+_phase_of_context.uses_learning_phase = True  # type: ignore[attr-defined]
 _fixed_phase: int | None = None
 _phase: SymbolicTensor = symbolic.record(_phase_of_context, (), {})
 _phase.name = "keras_learning_phase"
@@ -156,7 +157,8 @@ class Function:
     Args:
         inputs: List of symbolic tensors whose values are given at each call.
         outputs: List of Tensors to compute.
-        updates: List of pairs (variable, new value), carried out after the outputs.
+        updates: List of pairs (variable, new value), and of functions without arguments as ``Layer.add_update`` takes
+            them; carried out after the outputs.
         name: Kept for Keras's signature.
 
     Raises:
@@ -181,14 +183,17 @@ class Function:
                 hint = "; the loss doesn't depend on that variable" if x is None else ""
                 raise TypeError(f"function: outputs[{i}] must be a Tensor{hint}. Received: {x!r:.80}")
         for i, pair in enumerate(updates or []):
+            if callable(pair):
+                continue
             if not isinstance(pair, (list, tuple)) or len(pair) != 2:
                 raise TypeError(
-                    f"function: updates[{i}] must be a pair (variable, new value); an update of known values took "
-                    f"place when it was written. Received: {pair!r:.80}"
+                    f"function: updates[{i}] must be a pair (variable, new value) or a function; an update of known "
+                    f"values took place when it was written. Received: {pair!r:.80}"
                 )
         self.inputs = list(inputs)
         self.outputs = list(outputs)
         self.updates = list(updates or [])
+        self._pairs = [pair for pair in self.updates if not callable(pair)]
         self.name = name
 
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
@@ -209,14 +214,17 @@ class Function:
         if len(inputs) != len(self.inputs):
             raise ValueError(f"function: it has {len(self.inputs)} inputs. Received: {len(inputs)} values")
         fed = {x: as_array(value, x.dtype) for x, value in zip(self.inputs, inputs, strict=True)}
-        wanted = symbolic.symbols_in([*self.outputs, *[value for _, value in self.updates]])
+        wanted = symbolic.symbols_in([*self.outputs, *[value for _, value in self._pairs]])
         phase = fed.get(_phase)
         context = nullcontext() if phase is None else base.call_context(bool(phase), collect=False)
         with tape.no_grad(), without_updates(), context:
             known = dict(zip(wanted, symbolic.evaluate(wanted, fed), strict=True))
         results = [value_of(known.get(x, x)) for x in self.outputs]
-        for variable, value in self.updates:
+        for variable, value in self._pairs:
             set_value(variable, known[value] if isinstance(value, SymbolicTensor) else value)
+        for update in self.updates:
+            if callable(update):
+                update()
         return results
 
 
@@ -227,8 +235,9 @@ def function(inputs: Any, outputs: Any, updates: Any = None, **kwargs: Any) -> F
         inputs: List of symbolic inputs: `placeholder`, ``model.input``, `learning_phase`, or any symbolic tensor whose
             value is to be given.
         outputs: List of Tensors computed from them.
-        updates: List of pairs (variable, new value), as `update` gives them; carried out after the outputs. Nothing
-            else is updated, in training neither: batch normalization leaves its moving statistics.
+        updates: List of pairs (variable, new value), as `update` and ``Optimizer.get_updates`` give them, and of
+            functions without arguments; carried out after the outputs. Nothing else is updated, in training neither:
+            batch normalization leaves its moving statistics.
         **kwargs: Only ``name``.
 
     Returns:

@@ -23,6 +23,13 @@ _PROBES = ((5, 17), (41, 137), (321, 1089))
 _LARGEST_PROBE = 10_000_000  # elements: a mistake in a call on images of free size must not fill the memory
 
 
+# What TensorFlow's tensors have, and scripts for Keras 2 use.
+_ADVICE = {
+    "eval": "K.eval(x) gives the value of what depends on no input, K.function([input], [x]) that of other tensors",
+    "get_shape": "K.int_shape(x) is its shape, a tuple",
+    "set_shape": "Its shape is what the operations that make it give; K.reshape makes another",
+}
+
 _numbers = itertools.count()
 
 
@@ -110,12 +117,35 @@ class SymbolicTensor(Tensor):
         """Number of axes."""
         return len(self._shape)
 
+    @property
+    def _keras_shape(self) -> tuple[int | None, ...]:
+        """The shape, by the name that scripts for Keras 2 read."""
+        return self._shape
+
+    @property
+    def _keras_history(self) -> tuple[Any, int, int]:
+        """What made it, which call of that this was, and which output of the call."""
+        call = self.entry or self.source
+        if call is None:
+            raise AttributeError(f"{self!r} was made by nothing: it has no '_keras_history'")
+        return call.operation, getattr(call.operation, "_nodes", [call]).index(call), self.output
+
+    @property
+    def _uses_learning_phase(self) -> bool:
+        """Whether its value differs in training."""
+        calls = [symbol.source for symbol in upstream([self]) if symbol.source is not None]
+        return any(
+            call.static.get("training") is None and getattr(call.operation, "uses_learning_phase", False)
+            for call in calls
+        )
+
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__"):  # what copy and pickle look for, also before there is a name to show
             raise AttributeError(attribute)
         # Reached for what only real Tensors have: `data`, which is never set here, and what is computed from it.
         raise AttributeError(
             f"{self!r} is symbolic: it has no {attribute!r} before it is evaluated; operations on it record themselves"
+            + (f". {_ADVICE[attribute]}" if attribute in _ADVICE else "")
         )
 
     def __bool__(self) -> bool:

@@ -18,6 +18,7 @@ from ..core import config, symbolic
 from ..core.tensor import Parameter, Tensor, as_array
 from ..registry import Configurable
 from . import observers
+from .absent import AbsentFromLayers
 from .attached import Attaching, Attachment
 from .context import CallContext, call_context, current_context, entered, fix_training, in_call, in_training
 from .measures import Measured
@@ -49,7 +50,7 @@ __all__ = [
 ]
 
 
-class Layer(Recorded, Attaching, Measured, Configurable):
+class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
     """Base of all layers: a function of tensors with weights of its own.
 
     A subclass makes its weights in `build` by `add_weight` and computes in `call`; both are all it needs.
@@ -85,6 +86,7 @@ class Layer(Recorded, Attaching, Measured, Configurable):
     stateful: bool = False
     activity_regularizer: Callable[[Tensor], Tensor] | None = None
     _adds_in_call: bool = False
+    _uses_phase: bool = False
     _takes_training: ClassVar[bool] = False
     _takes_mask: ClassVar[bool] = False
     _makes_masks: ClassVar[bool] = False  # also without a mask of its input
@@ -143,6 +145,18 @@ class Layer(Recorded, Attaching, Measured, Configurable):
 
     def __repr__(self) -> str:
         return f"<{self}>"
+
+    @property
+    def uses_learning_phase(self) -> bool:
+        """Whether it behaves differently in training: it, or a layer inside, takes ``training`` in its call.
+
+        A layer that asks ``K.learning_phase()`` instead sets this to True, as in Keras 2.
+        """
+        return self._uses_phase or any(layer._takes_training or layer._uses_phase for layer in self._flatten())
+
+    @uses_learning_phase.setter
+    def uses_learning_phase(self, value: bool) -> None:
+        self._uses_phase = bool(value)
 
     # ------------------------------------------------------------------ what a subclass writes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import layers
 from ..layers import Input
+from ..utils.left_out import left_out
 from .cloning import clone_model, model_from_config, model_from_json
 from .functional import Model
 from .persistence import load_model, save_model
@@ -21,6 +22,10 @@ __all__ = [
     "model_from_json",
     "save_model",
 ]
+
+__getattr__ = left_out(
+    __name__, {"model_from_yaml": "YAML is not read; model.to_json() and model_from_json hold the same"}
+)
 
 for _model in (Model, Sequential):
     layers.registry.register(_model)  # a model is a layer of other models, also in their configurations

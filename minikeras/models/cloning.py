@@ -10,7 +10,9 @@ from .. import layers as layers_module
 from ..core.symbolic import SymbolicTensor
 from ..layers.base import Layer
 from ..layers.input import Input, InputLayer
+from ..layers.lambda_layer import Lambda
 from ..layers.shapes import as_list
+from ..registry import CustomObjectScope
 from .functional import Model
 from .sequential import Sequential
 
@@ -59,6 +61,11 @@ def clone_model(model: Model, input_tensors: Any = None) -> Any:
     """
     if not isinstance(model, Model):
         raise TypeError(f"clone_model expects a model. Received: {model!r}")
+    with CustomObjectScope(_functions_inside(model)):
+        return _clone(model, input_tensors)
+
+
+def _clone(model: Model, input_tensors: Any = None) -> Any:
     given = None if input_tensors is None else as_list(input_tensors)
     for symbol in given or ():
         if not isinstance(symbol, SymbolicTensor) or symbol.entry is None:
@@ -84,9 +91,16 @@ def clone_model(model: Model, input_tensors: Any = None) -> Any:
     return Model(inputs, graph.replay(inputs, mapping), name=model.name)
 
 
+def _functions_inside(model: Model) -> dict[str, Any]:
+    """The functions of Lambda layers under names of the moment: here they are at hand, whatever files refuse."""
+    lambdas = [layer for layer in model._flatten() if isinstance(layer, Lambda)]
+    functions = [f for layer in lambdas for f in (layer.function, layer.output_shape_given, layer.mask) if callable(f)]
+    return {f"{getattr(f, '__name__', type(f).__name__)} {i}": f for i, f in enumerate(functions)}
+
+
 def _copy(layer: Layer) -> Layer:
     if isinstance(layer, Model) and type(layer).from_config.__func__ in _PLAIN:  # type: ignore[attr-defined]
-        return clone_model(layer)
+        return _clone(layer)
     return type(layer).from_config(layer.get_config())
 
 

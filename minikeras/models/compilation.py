@@ -74,6 +74,7 @@ class Compilable(Layer):
         loss_weights: Any = None,
         sample_weight_mode: Any = None,
         weighted_metrics: Any = None,
+        target_tensors: None = None,
     ) -> None:
         """Say how to train.
 
@@ -91,6 +92,7 @@ class Compilable(Layer):
             sample_weight_mode: "temporal" if sample weights are given for each step (N, steps); for several outputs
                 also a list or a dict.
             weighted_metrics: As ``metrics``, and weighted by sample and class weights as the loss is.
+            target_tensors: Kept for Keras's signature; only None.
 
         Raises:
             ValueError: If something is unknown or doesn't go with the outputs.
@@ -102,6 +104,11 @@ class Compilable(Layer):
             >>> model.metrics_resolved
             {'acc': 'sparse_categorical_accuracy'}
         """
+        if target_tensors is not None:
+            raise ValueError(
+                f"{self}: target_tensors: give the targets to fit, or compute with them in a loss of add_loss. "
+                f"Received: {target_tensors!r:.100}"
+            )
         goals = Goals(
             loss=each(losses.get, loss),
             loss_weights=loss_weights,
@@ -126,7 +133,7 @@ class Compilable(Layer):
     @property
     def metrics(self) -> Any:
         """The metrics given to `compile`; None before."""
-        return self._goals and self._goals.metrics
+        return self._goals and (self._goals.metrics or [])
 
     @property
     def weighted_metrics(self) -> Any:

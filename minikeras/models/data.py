@@ -237,6 +237,12 @@ def _sample_weight(value: Any, target: np.ndarray, mode: str | None, where: str)
 
 
 def _class_weight(by_class: Any, target: np.ndarray, where: str) -> np.ndarray:
+    if isinstance(by_class, str):
+        raise ValueError(
+            f"{where}: class_weight must be a dict from class number to weight, which says what counts how much. "
+            "For weights that balance the classes: dict(enumerate(sklearn.utils.class_weight.compute_class_weight("
+            f"'balanced', classes=numpy.unique(y), y=y))). Received: {by_class!r}"
+        )
     if not isinstance(by_class, Mapping):
         raise ValueError(f"{where}: class_weight must be a dict from class number to weight. Received: {by_class!r}")
     labels = _labels(target)

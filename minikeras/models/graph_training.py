@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import backend
 from ..core import symbolic
 from ..core.symbolic import Program, SymbolicTensor, symbols_in
 from ..layers.attached import Attachment
@@ -31,6 +32,40 @@ class GraphTraining(Network):
         if graph is None:
             raise AttributeError(f"{self} has no {what}: it isn't made of symbolic inputs and outputs")
         return graph
+
+    @property
+    def uses_learning_phase(self) -> bool:
+        """Whether the outputs differ in training."""
+        graph = self._connected()
+        if graph is None:
+            return super().uses_learning_phase
+        return any(symbol._uses_learning_phase for symbol in graph.outputs)
+
+    @uses_learning_phase.setter
+    def uses_learning_phase(self, value: bool) -> None:
+        self._uses_phase = bool(value)
+
+    @property
+    def predict_function(self) -> Any:
+        """A ``K.function`` from a list of the inputs, and the learning phase if that matters, to the outputs."""
+        graph = self._known_graph("predict_function")
+        phase = [backend.learning_phase()] if self.uses_learning_phase else []
+        return backend.function([*graph.inputs, *(p for p in phase if isinstance(p, SymbolicTensor))], graph.outputs)
+
+    def _make_predict_function(self) -> None:
+        """Nothing: prediction is ready as soon as the model is built, also from several threads."""
+        self._require_built("predict")
+
+    def _make_test_function(self) -> None:
+        """Check that the model is ready to be evaluated."""
+        self._require_built("evaluate")
+        self._bound()
+
+    def _make_train_function(self) -> None:
+        """Make the state of the optimizer, for ``optimizer.set_weights``."""
+        self._require_built("fit")
+        self._bound()
+        self.optimizer.build(self._trained)
 
     def _program_with_losses(self, graph: Graph) -> Program:
         """What computes the outputs, what losses and metrics read besides them, and the symbolic losses."""

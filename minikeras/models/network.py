@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from .. import saving
+from ..layers.absent import Absent
 from ..layers.base import Layer
 from ..layers.shapes import Shape
 from .graph import Graph
@@ -15,11 +16,20 @@ from .statistics import ModelStatistics, model_statistics
 from .summary import print_summary
 from .training import Trainer
 
+_STEPS = "there is no compiled graph: model.train_on_batch(x, y) and test_on_batch(x, y) take its place"
+
 
 class Network(Trainer):
     """A layer made of named layers."""
 
     _masks_inside = True
+    train_function = Absent(_STEPS)
+    test_function = Absent(_STEPS)
+    metrics_tensors = Absent("metrics are computed and not recorded: model.evaluate, or K.function of what you compute")
+    run_internal_graph = Absent("call the model on tensors: model(x)")
+    to_yaml = Absent("YAML is not written here; model.to_json() holds the same, and model_from_json reads it")
+    input_layers = Absent("model.inputs are what they give")
+    _input_layers = Absent("model.inputs are what they give")
 
     def _sublayers(self) -> Iterator[Layer]:
         return iter(self.layers)
@@ -117,6 +127,7 @@ class Network(Trainer):
 
         Example:
             >>> from minikeras.layers import Conv2D
+            >>> from minikeras.models import Sequential
             >>> model = Sequential([Conv2D(8, 3, strides=2, name="a", input_shape=(9, 9, 1)), Conv2D(8, 3, name="b")])
             >>> found = model.statistics()["b"]
             >>> found.flops, found.activation_bytes

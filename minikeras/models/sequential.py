@@ -111,6 +111,11 @@ class Sequential(Model):
         """The layers in order, without an InputLayer at the front."""
         return self._layers[1:] if self._starts_with_input() else list(self._layers)
 
+    @property
+    def model(self) -> Sequential:
+        """The model itself, as in Keras 2, where it once was inside."""
+        return self
+
     # ------------------------------------------------------------------ shapes
 
     def build(self, input_shape: Any = None) -> None:

@@ -17,6 +17,7 @@ from ..core.threads import spread
 from ..registry import Configurable
 from .clipping import global_norm
 from .hyperparameter import Hyperparameter
+from .symbolic_steps import SymbolicSteps
 
 # Parameters are updated in blocks of so many elements, which stay in cache through all passes of a rule.
 BLOCK = 16384
@@ -25,7 +26,7 @@ BLOCK = 16384
 Rule = Callable[..., None]
 
 
-class Optimizer(Configurable):
+class Optimizer(SymbolicSteps, Configurable):
     """Base of all optimizers.
 
     A subclass names its state in ``slots`` (arrays of zeros beside each parameter) and defines `rule`.

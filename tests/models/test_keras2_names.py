@@ -1,0 +1,210 @@
+"""What scripts for Keras 2 ask models, layers and symbolic tensors for besides their methods."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from minikeras import Model, Sequential, models
+from minikeras import backend as K
+from minikeras.layers import BatchNormalization, Dense, Dropout, GaussianNoise, Input, Lambda, Layer, TimeDistributed
+from minikeras.optimizers import SGD, Adam
+
+RNG = np.random.default_rng(11)
+X = RNG.normal(size=(6, 3)).astype(np.float32)
+Y = RNG.normal(size=(6, 2)).astype(np.float32)
+
+
+def chain(*between):
+    """A compiled model with layers between two Dense ones."""
+    model = Sequential([Dense(4, input_dim=3, name="first"), *between, Dense(2, name="last")], name="m")
+    model.compile(SGD(0.1, momentum=0.9), "mse")
+    return model
+
+
+# ---------------------------------------------------------------------- the learning phase
+
+
+@pytest.mark.parametrize("layer", [Dropout(0.5), BatchNormalization(), GaussianNoise(1.0)], ids=str)
+def test_what_behaves_differently_in_training_uses_the_learning_phase(layer):
+    inner = Sequential([layer], name="inner")
+    inner.build((None, 4))
+    model = chain(inner)
+    assert model.uses_learning_phase
+    assert [item.uses_learning_phase for item in model.layers] == [False, True, False]
+    assert [item.output._uses_learning_phase for item in model.layers] == [False, True, True]
+    assert not chain().uses_learning_phase
+
+
+def test_an_argument_training_and_a_flag_of_ones_own_count():
+    x = Input((3,))
+    fixed, free = Dropout(0.5)(x, training=False), K.in_train_phase(x, 2 * x)
+    assert [fixed._uses_learning_phase, free._uses_learning_phase] == [False, True]
+
+    class Own(Layer):
+        def __init__(self, **keywords):
+            super().__init__(**keywords)
+            self.uses_learning_phase = True
+
+        def call(self, inputs):
+            return inputs * K.learning_phase()
+
+    assert Own()(x)._uses_learning_phase
+    assert TimeDistributed(Dropout(0.1)).uses_learning_phase
+
+
+def test_the_idiom_of_an_inner_output_with_the_learning_phase():
+    model = chain(Dropout(0.5))
+    get = K.function([model.layers[0].input, K.learning_phase()], [model.layers[1].output])
+    kernel = model.get_weights()[0]
+    assert get([X, 0])[0] == pytest.approx(X @ kernel, rel=1e-4, abs=1e-6)
+    dropped = get([X, 1])[0]
+    kept = dropped != 0
+    assert 0 < kept.sum() < kept.size
+    assert dropped[kept] == pytest.approx(2 * (X @ kernel)[kept], rel=1e-4, abs=1e-6)
+
+
+# ---------------------------------------------------------------------- symbolic tensors
+
+
+def test_a_symbolic_tensor_tells_its_shape_and_its_layer_by_keras_names():
+    shared = Dense(2, name="shared")
+    one, two = shared(Input((3,))), shared(Input((3,)))
+    assert one._keras_shape == (None, 2)
+    assert [y._keras_history for y in (one, two)] == [(shared, 0, 0), (shared, 1, 0)]
+    with pytest.raises(AttributeError, match=r"K\.int_shape\(x\) is its shape"):
+        one.get_shape()
+
+
+# ---------------------------------------------------------------------- functions of a model
+
+
+def test_the_functions_that_keras_makes_before_threads_and_before_set_weights():
+    model = chain(Dropout(0.5))
+    model._make_predict_function()
+    model._make_test_function()
+    assert model.predict_function([X, 0])[0] == pytest.approx(model.predict(X))
+    assert chain().predict_function([X])[0].shape == (6, 2)
+    model = chain()
+    model.train_on_batch(X, Y)
+    state, weights = K.batch_get_value(model.optimizer.weights), model.get_weights()
+    other = chain()
+    other._make_train_function()
+    other.set_weights(weights)
+    other.optimizer.set_weights(state)
+    model.train_on_batch(X, Y)
+    other.train_on_batch(X, Y)
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_step_of_an_optimizer_as_updates_of_a_function_is_that_of_training():
+    for optimizer in (SGD(0.1, momentum=0.9), Adam(0.01, clipnorm=0.1), SGD(1.0, clipvalue=0.05)):
+        model, other = chain(), chain()
+        other.set_weights(model.get_weights())
+        model.compile(optimizer, "mse")
+        by_hand = type(optimizer).from_config(optimizer.get_config())
+        updates = by_hand.get_updates(loss=other.total_loss, params=other.trainable_weights)
+        fed = [other.input, other.targets[0], other.sample_weights[0]]
+        step = K.function(fed, [other.total_loss], updates=updates)
+        for _ in range(3):
+            assert step([X, Y, np.ones(6)])[0] == pytest.approx(model.train_on_batch(X, Y), rel=1e-5)
+        for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+            assert a == pytest.approx(b, rel=1e-4, abs=1e-6)
+
+
+def test_functions_among_the_updates_are_called():
+    seen = []
+    K.function([], [K.constant(1.0)], updates=[lambda: seen.append(1)])([])
+    assert seen == [1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "of_norm"),
+    [({}, lambda g, norm: g), ({"clipnorm": 0.5}, lambda g, norm: g * 0.5 / norm), ({"clipvalue": 0.2}, None)],
+)
+def test_get_gradients_clips_as_training_does(settings, of_norm):
+    model = chain()
+    gradients = SGD(**settings).get_gradients(model.total_loss, model.trainable_weights)
+    found = K.function([model.input, *model.targets, *model.sample_weights], gradients)([X, 9 * Y, np.ones(6)])
+    plain = [*model.gradients_on_batch(X, 9 * Y).values()]
+    norm = np.sqrt(sum((g**2).sum() for g in plain))
+    assert norm > 0.5
+    for gradient, g in zip(found, plain, strict=True):
+        assert gradient == pytest.approx(
+            np.clip(g, -0.2, 0.2) if of_norm is None else of_norm(g, norm), rel=1e-4, abs=1e-6
+        )
+
+
+def test_a_loss_that_is_a_number_has_no_recorded_gradients():
+    with pytest.raises(
+        TypeError, match=r"Adam: the loss must be symbolic, such as model\.total_loss.*Received: Tensor"
+    ):
+        Adam().get_updates(K.constant(1.0), [])
+
+
+# ---------------------------------------------------------------------- copies
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: inner, lambda inner: TimeDistributed(inner)], ids=["plain", "wrapped"])
+def test_clone_model_takes_functions_without_a_name_and_files_refuse_them_still(wrap, tmp_path):
+    inner = wrap(Lambda(lambda x, by: by * x, arguments={"by": 3.0}, output_shape=lambda shape: shape))
+    model = Sequential([Dense(2, input_shape=(4, 3)), inner])
+    clone = models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    steps = RNG.normal(size=(5, 4, 3))
+    np.testing.assert_array_equal(clone.predict(steps), model.predict(steps))
+    assert clone.layers[1] is not inner
+    x = Input((4, 3))
+    functional = Model(x, inner(x))
+    assert models.clone_model(functional).predict(steps) == pytest.approx(3 * steps, rel=1e-5)
+    for use in (lambda: model.save(tmp_path / "m.npz"), model.get_config, clone.to_json):
+        with pytest.raises(ValueError, match="Cannot serialize"):
+            use()
+
+
+def test_pickles_go_on_training_as_the_model_does():
+    model = chain(Dropout(0.5), BatchNormalization())
+    model.fit(X, Y, epochs=2, verbose=0)
+    other = pickle.loads(pickle.dumps(model))
+    for each in (model, other):
+        each.fit(X, Y, epochs=2, verbose=0)
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# ---------------------------------------------------------------------- what isn't there
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("to_yaml", r"model\.to_json\(\) holds the same"),
+        ("train_function", r"model\.train_on_batch\(x, y\)"),
+        ("test_function", r"test_on_batch\(x, y\) take its place"),
+        ("metrics_tensors", r"model\.evaluate"),
+        ("run_internal_graph", r"model\(x\)"),
+        ("_inbound_nodes", r"get_input_at"),
+        ("outbound_nodes", r"get_output_at"),
+        ("get_output_shape_for", "compute_output_shape"),
+        ("trainable_variables", "trainable_weights"),
+    ],
+)
+def test_an_attribute_that_is_left_out_says_what_to_write(name, advice):
+    with pytest.raises(AttributeError, match=f"Sequential has no attribute '{name}': .*{advice}"):
+        getattr(chain(), name)
+    assert not hasattr(chain(), name)
+
+
+def test_model_from_yaml_and_target_tensors_say_what_to_write():
+    with pytest.raises(ImportError, match=r"model_from_yaml isn't part of minikeras.*model_from_json"):
+        models.model_from_yaml  # noqa: B018
+    with pytest.raises(ValueError, match=r"Sequential 'm': target_tensors: give the targets to fit"):
+        chain().compile("sgd", "mse", target_tensors=[K.zeros((6, 2))])
+
+
+def test_class_weights_that_are_to_be_found_out_are_refused():
+    with pytest.raises(ValueError, match=r"class_weight must be a dict.*compute_class_weight.*Received: 'auto'"):
+        chain().fit(X, Y, class_weight="auto", verbose=0)
