@@ -93,7 +93,8 @@ class detect_anomaly(ContextDecorator):
 
     def __init__(self, check: str = "both", *, writes: bool = True) -> None:
         if not isinstance(check, str) or check not in _CHECKS:
-            raise ValueError(f'detect_anomaly: check must be "nan", "inf" or "both". Received: {check!r}')
+            hint = " As a decorator it needs parentheses, @detect_anomaly()." if callable(check) else ""
+            raise ValueError(f'detect_anomaly: check must be "nan", "inf" or "both".{hint} Received: {check!r}')
         self.check = check
         self.writes = bool(writes)
 
@@ -154,7 +155,7 @@ class _Detector:
                 return
         if not bad:
             text = f"forward: {operation.name!r} made {_a(defect.kind)} in its output"
-            values = _values(operation, defect.index, {name: _data(value) for name, value in operands.items()})
+            values = _values(operation, defect, {name: _data(value) for name, value in operands.items()})
             raise _error(text, defect, values, origin, phase="forward", operation=operation.name)
         name, found = next(iter(bad.items()))
         raise _error(
@@ -209,7 +210,7 @@ class _Detector:
                     f"backward: the derivative of {operation.name!r} made {_a(defect.kind)} in the gradient of its "
                     f"input {name!r}{f' ({parameter})' if parameter else ''}",
                     defect,
-                    _values(operation, defect.index, known),
+                    _values(operation, defect, known),
                     getattr(node, "origin", None),
                     phase="backward",
                     operation=operation.name,
@@ -342,20 +343,19 @@ def _what(value: Any) -> str:
     return f"the number {value}"
 
 
-def _values(operation: Primitive, index: tuple[int, ...], arrays: dict[str, Any]) -> str:
-    """What an elementwise operation computed the element from."""
+def _values(operation: Primitive, defect: Defect, arrays: dict[str, Any]) -> str:
+    """What an elementwise operation, or its derivative, computed the element from."""
     if not operation.__module__.endswith("ops.elementwise"):
         return ""
     shown = []
     for name, array in arrays.items():
-        shape = np.shape(array)
-        if array is not None and len(shape) <= len(index):
-            place = index[len(index) - len(shape) :]
-            inside = all(i < n or n == 1 for i, n in zip(place, shape, strict=True))
-            if inside:
-                at = tuple([0 if n == 1 else i for i, n in zip(place, shape, strict=True)])
-                shown.append(f"{name} = {np.asarray(array)[at]:.6g}")
+        if array is not None and _broadcasts(np.shape(array), defect.shape):
+            shown.append(f"{name} = {float(np.broadcast_to(array, defect.shape)[defect.index]):.6g}")
     return f", where {' and '.join(shown)}" if shown else ""
+
+
+def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    return len(shape) <= len(target) and all(n in (1, m) for n, m in zip(shape[::-1], target[::-1], strict=False))
 
 
 def _data(value: Any) -> Any:

@@ -61,8 +61,8 @@ class GradientSummary:
 def gradient_summary(parameters: Any, gradients: Sequence[Any] | None = None) -> GradientSummary:
     """Show for each parameter how large its gradient is, alone and relative to it.
 
-    Call it after `backward`, which leaves gradients in ``.grad``; or give the gradients. A ratio times the learning
-    rate is the relative step that plain SGD would make; about 0.001 is common.
+    Call it after `backward`, which leaves gradients in ``.grad`` (``fit`` doesn't); or give the gradients. A ratio
+    times the learning rate is the relative step that plain SGD would make; about 0.001 is common.
 
     Args:
         parameters: A model or layer, for its trainable weights, or a list of Parameters or leaf Tensors.

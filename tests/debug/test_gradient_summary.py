@@ -59,6 +59,12 @@ def test_a_parameter_of_zeros_has_an_infinite_ratio() -> None:
     assert gradient_summary(parameter(0.0), [[1.0]]).rows[0].ratio == float("inf")
 
 
+def test_before_backward_and_of_an_unbuilt_model_there_is_nothing_to_show() -> None:
+    assert "no gradient" in str(gradient_summary(Sequential([layers.Dense(1, input_dim=2)])))
+    assert gradient_summary(Sequential([layers.Dense(1)])).rows == []
+    assert str(gradient_summary([])).splitlines()[-1] == "norm of all gradients: 0"
+
+
 def test_parameters_without_a_name_are_numbered() -> None:
     rows = gradient_summary([parameter(1.0), parameter(1.0, name=None)]).rows
     assert [row.name for row in rows] == ["w", "parameter 2"]
@@ -103,6 +109,17 @@ def test_what_an_observer_returns_replaces_the_gradient_also_in_fit() -> None:
     np.testing.assert_array_equal(before[0], model.get_weights()[0])
     model.fit(np.ones((4, 1)), np.ones((4, 1)), verbose=0)
     assert before[0] != model.get_weights()[0]
+
+
+def test_hooks_of_weights_run_in_fit() -> None:
+    model = Sequential([layers.Dense(1, input_dim=1, name="dense")])
+    model.compile("sgd", "mse")
+    kernel, bias = model.trainable_weights
+    before = kernel.numpy().copy(), bias.numpy().copy()
+    with kernel.register_hook(lambda g: 0.0 * g):
+        model.fit(np.ones((4, 1)), 7.0 * np.ones((4, 1)), verbose=0)
+    assert (kernel.numpy() == before[0]).all()
+    assert (bias.numpy() != before[1]).all()
 
 
 def test_both_observers_are_within_reach_of_debug() -> None:
