@@ -83,11 +83,11 @@ MODULES = {
         keras.utils.data_utils                  utils.data_utils utils
         keras.utils.generic_utils               utils.generic_utils utils
         keras.utils.io_utils                    utils.io_utils utils
-        keras.utils.layer_utils                 utils
+        keras.utils.layer_utils                 utils.layer_utils utils
         keras.utils.multi_gpu_utils             utils
         keras.utils.np_utils                    utils.np_utils utils
         keras.utils.training_utils              utils
-        keras.utils.vis_utils                   utils
+        keras.utils.vis_utils                   utils.vis_utils utils
         keras.wrappers                          wrappers
         keras.wrappers.scikit_learn             wrappers.scikit_learn
         keras_preprocessing                     preprocessing

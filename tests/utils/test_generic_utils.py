@@ -41,7 +41,7 @@ def test_an_unknown_name_is_refused_with_what_was_looked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["HDF5Matrix", "h5dict", "multi_gpu_model", "plot_model", "convert_all_kernels_in_model"]
+    "name", ["HDF5Matrix", "h5dict", "multi_gpu_model", "convert_all_kernels_in_model"]
 )
 def test_what_is_left_out_says_what_to_do_instead(name: str) -> None:
     with pytest.raises(ImportError, match=f"minikeras.utils.{name} isn't part of minikeras: .{{20}}"):
