@@ -19,7 +19,7 @@ def relu_grad(delta: np.ndarray, y: np.ndarray) -> np.ndarray:
     out = np.empty(delta.shape, delta.dtype)
 
     # Masked bit by bit: a product would make NaN of 0 * inf, and np.where is many times slower on random signs.
-    def work(block: slice | tuple[()]) -> None:
+    def work(block: slice) -> None:
         mask = np.greater(y[block], 0).view(np.int8)
         bits = bits_of(out[block])
         np.copyto(bits, np.negative(mask, out=mask))
@@ -28,7 +28,7 @@ def relu_grad(delta: np.ndarray, y: np.ndarray) -> np.ndarray:
     if delta.ndim:
         over_blocks(work, delta, out)
     else:
-        work(())
+        out[...] = delta if y > 0 else 0
     return out
 
 
