@@ -79,13 +79,9 @@ class _Epochs:
         """The loss and its gradient."""
         self.begin()
         logs, gradient = self.surface.logs_and_gradient(theta)
+        if not self.evaluated[0]:
+            self._check_noise(theta, logs["loss"])
         self.evaluated = (theta.tobytes(), logs)
-        if self.surface.noisy and not self.model.optimizer.fixed_noise:
-            raise ValueError(
-                f"{self.model}: {type(self.model.optimizer).__name__} needs the same loss at each call. Take out the "
-                "layers that draw random numbers, or have them draw only once, by fixed_noise=True. "
-                f"Received: {', '.join(map(str, self.surface.noisy))}"
-            )
         return logs["loss"], gradient
 
     def hvp(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -114,6 +110,23 @@ class _Epochs:
         self.open = False
         self.epoch += 1
         return self.model.stop_training
+
+    def _check_noise(self, theta: np.ndarray, loss: float) -> None:
+        """Refuse a loss that isn't the same at each call."""
+        optimizer, noisy = self.model.optimizer, self.surface.noisy
+        if noisy and not optimizer.fixed_noise:
+            raise ValueError(
+                f"{self.model}: {type(optimizer).__name__} needs the same loss at each call. Take out the layers that "
+                "draw random numbers, or have them draw only once, by fixed_noise=True. "
+                f"Received: {', '.join(map(str, noisy))}"
+            )
+        again = self.surface(theta)
+        if np.isfinite(loss) and not np.isclose(loss, again, rtol=1e-3):
+            raise ValueError(
+                f"{self.model}: {type(optimizer).__name__} needs the same loss at each call, but a function of yours, "
+                "such as a Lambda layer's or the loss, draws random numbers or keeps a state. "
+                f"Received: {loss:.6g}, then {again:.6g} with the same weights"
+            )
 
     def _update_states(self) -> None:
         """One step of what training moves besides the parameters, such as moving statistics."""

@@ -186,6 +186,16 @@ def test_layers_that_draw_random_numbers_are_refused_unless_they_draw_only_once(
     assert losses[-1] < losses[0]
 
 
+def test_functions_that_draw_random_numbers_are_noticed_by_their_loss():
+    rng = np.random.default_rng(0)
+    model = Sequential([layers.Dense(2, input_dim=2), layers.Lambda(lambda x: x * rng.uniform()), layers.Dense(1)])
+    model.compile(ScipyOptimizer(fixed_noise=True), "mse")
+    with pytest.raises(
+        ValueError, match=r"needs the same loss at each call, but a function of yours.*Received: .* then"
+    ):
+        model.fit(X, Y, verbose=0)
+
+
 def test_constraints_are_refused_by_name():
     model = Sequential([layers.Dense(1, input_dim=2, name="d", kernel_constraint="nonneg")])
     model.compile(ScipyOptimizer(), "mse")
