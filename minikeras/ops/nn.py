@@ -54,7 +54,8 @@ def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: 
         result = _relu(x)
     else:
         x = x if isinstance(x, Tensor) else Tensor(x)
-        result = where(greater_equal(x, threshold) if threshold else greater(x, 0), x, (x - threshold) * alpha)
+        below = (x - threshold) * alpha if alpha else 0.0  # 0 * inf would be NaN
+        result = where(greater_equal(x, threshold) if threshold else greater(x, 0), x, below)
     return result if max_value is None else clip(result, None, max_value)
 
 
