@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import layers as layers_module
-from ..core.symbolic import SymbolicTensor
+from ..core.tensor import Tensor
 from ..layers.base import Layer
 from ..layers.input import Input, InputLayer
 from ..layers.lambda_layer import Lambda
@@ -53,7 +53,7 @@ def clone_model(model: Model, input_tensors: Any = None) -> Any:
 
     Args:
         model: A Sequential or a Model made of symbolic inputs and outputs.
-        input_tensors: What `Input` gave, for each input; new ones if None.
+        input_tensors: What `Input` gave, or a Tensor that the input is to be, for each input; new ones if None.
 
     Raises:
         TypeError: If it is something else.
@@ -68,8 +68,10 @@ def clone_model(model: Model, input_tensors: Any = None) -> Any:
 def _clone(model: Model, input_tensors: Any = None) -> Any:
     given = None if input_tensors is None else as_list(input_tensors)
     for symbol in given or ():
-        if not isinstance(symbol, SymbolicTensor) or symbol.entry is None:
-            raise ValueError(f"clone_model: input_tensors must come from Input. Received: {symbol!r}")
+        if not isinstance(symbol, Tensor):
+            raise ValueError(f"clone_model: input_tensors must be tensors, such as Input gives. Received: {symbol!r}")
+    if given is not None:
+        given = [tensor if getattr(tensor, "entry", None) else Input(tensor=tensor) for tensor in given]
     if isinstance(model, Sequential):
         copies = [_copy(layer) for layer in model._layers]
         if given is not None:

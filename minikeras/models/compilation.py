@@ -50,6 +50,16 @@ class Compilable(Layer):
         return [self.dtype] * len(self.input_names)
 
     @property
+    def input_tensors(self) -> list[Tensor | None]:
+        """For each input the tensor that it always is, as ``Input(tensor=...)`` says, or None where it is fed."""
+        return [None] * len(self.input_names)
+
+    @property
+    def _feed_input_names(self) -> list[str]:
+        """The names of the inputs that are fed."""
+        return [name for name, own in zip(self.input_names, self.input_tensors, strict=True) if own is None]
+
+    @property
     def output_names(self) -> list[str]:
         """The names of the outputs, in order."""
         raise NotImplementedError
@@ -220,19 +230,33 @@ class Compilable(Layer):
         self._bound().reset_states()
 
     def _forward(self, inputs: list[np.ndarray]) -> Any:
+        fed = iter(inputs)
+        given = [next(fed) if own is None else own for own in self.input_tensors]
         tensors = [
             array if isinstance(array, Tensor) else Tensor(array.astype(dtype, copy=False))
-            for array, dtype in zip(inputs, self.input_dtypes, strict=True)
+            for array, dtype in zip(given, self.input_dtypes, strict=True)
         ]
+        if len(inputs) < len(tensors) and len({len(tensor) for tensor in tensors}) > 1:
+            raise ValueError(
+                f"{self}: an input that is a tensor is the same in every batch, and the others must be as long. "
+                f"Received: the inputs {self.input_names} of {[len(tensor) for tensor in tensors]} samples"
+            )
         return self(tensors if len(tensors) > 1 else tensors[0])
 
     # ------------------------------------------------------------------ data
 
     def _inputs(self, x: Any) -> list[np.ndarray]:
         """The inputs as arrays; builds the model if this is its first data."""
-        inputs = as_arrays(x, self.input_names, "input", str(self))
+        names = self._feed_input_names
+        if not names and not (x is None or (isinstance(x, (list, tuple, dict)) and not x)):
+            raise ValueError(
+                f"{self}: its inputs {self.input_names} are tensors, and nothing is fed: give None for x. "
+                f"Received: {type(x).__name__}"
+            )
+        inputs = as_arrays(x, names, "input", str(self)) if names else []
         check_lengths(Samples(inputs, [], []), str(self))
-        shapes = [array.shape for array in inputs]
+        fed = iter(inputs)
+        shapes = [next(fed).shape if own is None else own.shape for own in self.input_tensors]
         shape = shapes if len(shapes) > 1 else shapes[0]
         self.ensure_built(shape)
         self._check_inputs(shape)

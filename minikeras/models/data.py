@@ -29,7 +29,7 @@ class Samples:
     weights: Weights
 
     def __len__(self) -> int:
-        return len(self.inputs[0])
+        return next((len(array) for array in [*self.inputs, *self.targets] if array is not None), 1)
 
     def take(self, rows: slice | np.ndarray) -> Samples:
         """The samples at these rows: a view for a slice, a copy for row numbers."""
@@ -38,6 +38,14 @@ class Samples:
             [None if array is None else _rows(array, rows) for array in self.targets],
             [None if array is None else _rows(array, rows) for array in self.weights],
         )
+
+    def repeated(self, times: int) -> Samples:
+        """The samples, so many times one after the other."""
+        inputs, *others = (
+            [None if array is None else np.concatenate([array] * times) for array in arrays]
+            for arrays in (self.inputs, self.targets, self.weights)
+        )
+        return Samples(inputs, *others)  # type: ignore[arg-type]  # no input is None
 
     def split_tail(self, fraction: float) -> tuple[Samples, Samples]:
         """The samples before and those in the last ``fraction``."""

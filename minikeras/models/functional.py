@@ -195,6 +195,14 @@ class Model(GraphTraining):
         return super().input_dtypes if self._connected() is None else [symbol.dtype for symbol in self.inputs]
 
     @property
+    def input_tensors(self) -> list[Tensor | None]:
+        """For each input the tensor that it always is, or None where it is fed."""
+        if self._connected() is None:
+            return super().input_tensors
+        own = [symbol.entry.operation.input_tensor if symbol.entry else None for symbol in self.inputs]
+        return [None if isinstance(tensor, SymbolicTensor) else tensor for tensor in own]
+
+    @property
     def output_shapes(self) -> list[Shape]:
         """The shapes of the outputs with the batch axis."""
         if self._connected() is None:

@@ -128,6 +128,8 @@ class Loops(Compilable):
         return list(averages.means().values())
 
     def _predict(self, inputs: list[np.ndarray], batch_size: int, verbose: int) -> Any:
+        if not inputs:  # all of them are tensors
+            return single(self._outputs([]))
         count = len(inputs[0])
         results: list[np.ndarray] = []
         with Bar(-(-count // batch_size), "predict", verbose) as bar:

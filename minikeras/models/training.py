@@ -121,7 +121,9 @@ class Trainer(FullBatchTrainer):
             at_a_time = len(samples) if all_at_once else batch_size
             full = {"batch_size": len(samples), "epochs": epochs, "verbose": int(verbose)}
             return self._fit_full_batch(samples, at_a_time, validation, full, callbacks or (), initial_epoch)
+        samples, batch_size = self._repeated_for_tensors(samples, batch_size, steps_per_epoch)
         steps = self._steps(steps_per_epoch, "steps_per_epoch", len(samples), batch_size)
+        shuffle = shuffle if self._feed_input_names else False  # tensors stay in their order
         rng = self.stream if shuffle else None
         feed = ArrayFeed(samples, batch_size, shuffle, steps, rng)
         self._warn_of_stale_compile()
@@ -168,6 +170,7 @@ class Trainer(FullBatchTrainer):
         batch_size = self._batch_size(batch_size)
         self._check_verbose(verbose)
         samples = self._samples(x, y, sample_weight)
+        samples, batch_size = self._repeated_for_tensors(samples, batch_size, steps)
         feed = ArrayFeed(samples, batch_size, steps=self._steps(steps, "steps", len(samples), batch_size))
         return single(self._evaluate(feed, int(verbose)))
 
@@ -192,6 +195,9 @@ class Trainer(FullBatchTrainer):
         batch_size = self._batch_size(batch_size)
         self._check_verbose(verbose)
         inputs = self._inputs(x)
+        if not inputs:
+            outputs = self._outputs([])
+            return single([np.concatenate([output] * (self._steps(steps, "steps") or 1)) for output in outputs])
         wanted = self._steps(steps, "steps", len(inputs[0]), batch_size)
         if wanted is not None:
             inputs = [array[: wanted * batch_size] for array in inputs]
@@ -222,7 +228,7 @@ class Trainer(FullBatchTrainer):
     def predict_on_batch(self, x: Any) -> Any:
         """Compute the outputs of these samples in one step; arguments and result as in ``predict``."""
         inputs = self._inputs(x)
-        return self._predict(inputs, len(inputs[0]), 0)
+        return self._predict(inputs, len(inputs[0]) if inputs else 1, 0)
 
     def gradients_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, np.ndarray]:
         """Compute the gradients of the loss for these samples, without training.
@@ -312,8 +318,16 @@ class Trainer(FullBatchTrainer):
                 )
         return training, validation
 
+    def _repeated_for_tensors(self, samples: Samples, batch_size: int, steps: Any) -> tuple[Samples, int]:
+        """Where no input is fed, each step takes all targets."""
+        if self._feed_input_names:
+            return samples, batch_size
+        return samples.repeated(self._steps(steps, "steps") or 1), len(samples)
+
     def _batch_size(self, batch_size: Any) -> int:
-        return 32 if batch_size is None else as_size(batch_size, self, "batch_size")
+        if batch_size is None:
+            return next((len(tensor) for tensor in self.input_tensors if tensor is not None), 32)
+        return as_size(batch_size, self, "batch_size")
 
     def _steps(self, steps: Any, argument: str, samples: int | None = None, batch_size: int = 1) -> int | None:
         """A number of steps, if it is one and so many samples suffice for it; None stays None."""

@@ -82,8 +82,7 @@ def test_an_input_layer_can_be_copied_and_pickled():
         (lambda: Input((3,), (None, 3)), r"and not both. Received: \(3,\) and \(None, 3\)"),
         (lambda: Input(5), r"input_shape must be a tuple of integers and None. Write input_shape=\(5,\). Received: 5"),
         (lambda: Input((3, 0)), r"each size of input_shape must be a positive integer. Received: 0"),
-        (lambda: Input((3,), sparse=True), r"has neither a tensor of its own nor sparse values.* sparse=True"),
-        (lambda: Input((3,), tensor=np.ones(3)), r"has neither a tensor .*; call the model on the tensor. Received: "),
+        (lambda: Input((3,), sparse=True), r"there are no sparse inputs.*toarray.* sparse=True"),
     ],
 )
 def test_wrong_arguments_are_named(make, message):
