@@ -131,8 +131,8 @@ recurrent = function("recurrent", lambda x, w: _states(x, w)[-1], _through_time,
 
 huber = function(
     "huber",
-    lambda x: np.sum(np.where(np.abs(x) < 0.7, x**2 / 2, 0.7 * (np.abs(x) - 0.35))),
-    lambda x: [np.where(np.abs(x) < 0.7, x, 0.7 * np.sign(x))],
+    lambda x: np.sum(np.where(np.abs(x) < 0.2, x**2 / 2, 0.2 * (np.abs(x) - 0.1))),
+    lambda x: [np.where(np.abs(x) < 0.2, x, 0.2 * np.sign(x))],
     x=distinct(7),
 )
 
@@ -271,7 +271,7 @@ MUTATIONS: list[Mutation] = [
     recurrent.wrong("transposed", "w", ("transposed",),
                     lambda c, x, w: (_through_time(c, x, w)[0], _through_time(c, x, w)[1].T)),
     huber.wrong("condition ignored", "x", ("wrong",), lambda x: [x]),
-    huber.wrong("sign", "x", ("wrong", "sign"), lambda x: [np.where(np.abs(x) < 0.7, x, -0.7 * np.sign(x))],
+    huber.wrong("sign", "x", ("wrong", "sign"), lambda x: [np.where(np.abs(x) < 0.2, x, -0.2 * np.sign(x))],
                 "of the straight part"),
     determinant.wrong("transposed", "a", ("transposed",), lambda a: [np.linalg.det(a) * np.linalg.inv(a)]),
     determinant.wrong("wrong formula", "a", ("factor",), lambda a: [np.linalg.inv(a).T], "determinant forgotten"),

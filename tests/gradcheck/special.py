@@ -197,8 +197,8 @@ def _overwritten(g: Tensor, x_shape: Any, index: Any) -> Tensor:
 MOVES = [
     Mutation(PROD_OF_ZERO, "division", "x", ("not-finite",), _by_division, "0 / 0"),
     rule(ops.transpose, "transposed", "x", TRANSPOSED, lambda g, axes: ops.transpose(g, axes), "not inverted"),
-    reading(of(ops.pad), "off by one", "x", WRONG, pairs=lambda v: ((2, 1), (1, 2))),
-    reading(of(ops.crop), "off by one", "x", WRONG, pairs=lambda v: ((2, 1), (1, 2))),
+    reading(of(ops.pad), "off by one", "x", WRONG, pairs=lambda v: ((0, 3), (2, 1))),
+    reading(of(ops.crop), "off by one", "x", WRONG, pairs=lambda v: ((0, 3), (2, 1))),
     rule(ops.flip, "reversed", "x", TURNED, lambda g: g, "not reversed again"),
     reading(of(_concatenate), "off by one", "x", WRONG, after=_swapped_pieces, also=("g",)),
     rule(ops.repeat, "wrong formula", "x", WRONG, lambda g: ops.sum(ops.reshape(g, (3, 3, 3)), axis=1), "that of tile"),
@@ -222,7 +222,7 @@ TANH = of(ops.dense, "with tanh")
 LINALG = [
     rule(_matmul, "kernel transposed", "x", ("wrong", "transposed"), lambda g, y: g @ y),
     rule(_matmul, "kernel transposed", "y", ("wrong", "transposed"), lambda g, x: x @ g),
-    rule(_matmul, "wrong order", "x", WRONG, lambda g, y: ops.swapaxes(y, -1, -2) @ g),
+    rule(_matmul, "wrong order", "x", ("wrong", "transposed"), lambda g, y: ops.swapaxes(y, -1, -2) @ g),
     Mutation(STACKS, "broadcasting", "y", SOME_TERM,
              replaced(_matmul, "y", lambda g, x: (ops.swapaxes(x, -1, -2) @ g)[:1]), "first of the batch"),
     reading(of(ops.dense), "transposed", "w", TRANSPOSED, after=transposed(0, 1)),
@@ -410,6 +410,7 @@ CONVOLVED = subject(
     ops.conv, "twice", lambda x, w: ops.conv(x, w, strides=(1,), padding=((1, 1),), dilation=(1,)),
     order=2, x=normal(2, 5, 2), w=normal(3, 2, 2),
 )  # fmt: skip
+# What is missing of the derivative of a power of x is a share of it: a factor, as well.
 SECOND_ORDER = [
     late(twice(ops.square, "detached", normal(5)), "detached", ZERO,
          replaced(ops.square, "x", lambda g, x: g * (x.detach() * 2.0)), "from its derivative"),
@@ -421,9 +422,9 @@ SECOND_ORDER = [
     late(twice(ops.softmax, "softmax_grad", normal(2, 3)), "product term", SOME_TERM,
          replaced(softmax_grad, "y", lambda g, delta, y: g * (delta - ops.sum(delta * y, axis=-1, keepdims=True)))),
     late(twice(ops.sin, "cos", positive(5)), "sign", SIGN, replaced(ops.cos, "x", lambda g, x: g * ops.sin(x))),
-    late(twice(ops.divide, "of itself", positive(4), lambda x: 1.0 / x), "detached", ("wrong", "zero"),
+    late(twice(ops.divide, "of itself", positive(4), lambda x: 1.0 / x), "detached", ("factor", "missing-term"),
          replaced(ops.divide, "y", lambda g, y, out: -g * (out.detach() / y)), "from a factor"),
-    late(twice(ops.multiply, "cube", distinct(4), lambda x: x * x * x), "missing share", ("missing-term", "wrong"),
+    late(twice(ops.multiply, "cube", distinct(4), lambda x: x * x * x), "missing share", ("factor", "missing-term"),
          replaced(ops.multiply, "x", lambda g, y: g * y.detach()), "detached"),
     Mutation(CONVOLVED, "sign", "w", ("sign", "wrong"), altered(ops.conv_input_grad, "w", scaled(-1.0))),
     Mutation(CONVOLVED, "reversed", "x", ("wrong", "transposed"), altered(ops.conv_kernel_grad, "x", flipped(1))),
