@@ -85,6 +85,20 @@ class Measured:
 # ---------------------------------------------------------------------- counting
 
 
+def says(layer: Measured, method: str) -> bool:
+    """Return whether a method speaks of what the layer computes: a class of a user may have a ``call`` of its own.
+
+    Args:
+        layer: The layer.
+        method: "flops" or "reach".
+    """
+    classes = type(layer).__mro__
+    computes = next(cls for cls in classes if "call" in vars(cls))
+    tells = next(cls for cls in classes if method in vars(cls))
+    own = computes.__module__.partition(".")[0] != __name__.partition(".")[0]
+    return not own or classes.index(tells) <= classes.index(computes)
+
+
 def elements(shape: Sequence[int | None]) -> int:
     """Return the number of elements of one sample; its sizes must be known."""
     return math.prod(size or 0 for size in shape[1:])

@@ -11,6 +11,7 @@ from ..core.symbolic import SymbolicTensor
 from ..core.tensor import Tensor
 from . import catalog
 from .base import Layer
+from .measures import says
 from .shapes import InputSpec, Shape
 
 
@@ -105,7 +106,7 @@ class TimeDistributed(Wrapper):
 
     def flops(self, input_shape: Shape, output_shape: Shape) -> int | None:
         """Those of the layer, for each step."""
-        one = self.layer.flops(_of_step(input_shape), _of_step(output_shape))
+        one = self.layer.flops(_of_step(input_shape), _of_step(output_shape)) if says(self.layer, "flops") else None
         return None if one is None else one * (input_shape[1] or 0)
 
     def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor | None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from .. import saving
+from .. import checks, saving
 from ..layers.absent import Absent
 from ..layers.base import Layer
 from ..layers.shapes import Shape
@@ -107,7 +107,8 @@ class Network(Trainer):
         What isn't known, such as the operations of a Lambda layer, is shown as "?". `statistics` gives the numbers.
         """
         rows = zip(self.layers, self.layer_shapes, strict=True)
-        shown = [name for name, wanted in (("flops", flops), ("memory", memory), ("field", receptive_field)) if wanted]
+        columns = {"flops": flops, "memory": memory, "receptive_field": receptive_field}
+        shown = [name for name, wanted in columns.items() if checks.flag(f"{self}: summary", name, wanted)]
         further = (shown, self.statistics()) if shown else None
         print_summary(str(self), rows, self, line_length, positions, print_fn, self._layer_sources(), further)
 

@@ -16,7 +16,7 @@ from typing import Any
 from ..core.symbolic import SymbolicTensor, symbols_in
 from ..layers import TimeDistributed
 from ..layers.base import Layer
-from ..layers.measures import ITSELF, Reach, Reads
+from ..layers.measures import ITSELF, Reach, Reads, says
 from ..layers.shapes import as_list
 from .graph import Graph
 from .training import Trainer
@@ -205,15 +205,6 @@ class Tracker:
                     self._channels.add(origin)
         axes = [frozenset().union(*(seen.axes[axis] for axis, _ in sources)) for sources in reach.axes]
         return Seen(tuple(axes), fields, seen.outer)
-
-
-def says(layer: Layer, method: str) -> bool:
-    """Return whether a method speaks of the computation that the layer does: a user's ``call`` may be another one."""
-    classes = type(layer).__mro__
-    computes = next(cls for cls in classes if "call" in vars(cls))
-    tells = next(cls for cls in classes if method in vars(cls))
-    own = computes.__module__.partition(".")[0] != __name__.partition(".")[0]
-    return not own or classes.index(tells) <= classes.index(computes)
 
 
 def _joined(one: Seen, other: Seen) -> Seen:

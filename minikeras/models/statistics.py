@@ -10,9 +10,10 @@ from typing import Any
 from ..core.symbolic import Call, SymbolicTensor, symbols_in
 from ..layers import InputLayer, TimeDistributed
 from ..layers.base import Layer
-from ..layers.shapes import Shape, is_shape
+from ..layers.measures import says
+from ..layers.shapes import Shape, as_list, is_shape
 from .graph import Graph
-from .receptive import ReceptiveField, Tracker, says
+from .receptive import ReceptiveField, Tracker
 from .training import Trainer
 
 
@@ -116,7 +117,9 @@ def model_statistics(layers: Sequence[Layer], graph: Graph | None, input_shape: 
 def _input_shapes(graph: Graph, given: Any) -> list[Shape]:
     if given is None:
         return [symbol.shape for symbol in graph.inputs]
-    shapes = [tuple(given)] if is_shape(given) else [tuple(shape) for shape in given]
+    shapes = []
+    if isinstance(given, (tuple, list)):
+        shapes = [tuple(given)] if is_shape(given) else [tuple(as_list(shape)) for shape in given]
     own = [symbol.shape for symbol in graph.inputs]
     fits = len(shapes) == len(own) and all(
         len(one) == len(other) and all(n in (None, m) for n, m in zip(other[1:], one[1:], strict=True))
@@ -154,6 +157,8 @@ def _bytes(call: Call, known: Mapping[int, SymbolicTensor]) -> int | None:
         layer = layer.layer
         shapes = [shape]
     if isinstance(layer, Trainer):
+        if layer._connected() is None:  # type: ignore[attr-defined]  # of a Network, as the next
+            return None
         inside = layer.statistics(_one_or_list(shapes)).activation_bytes  # type: ignore[attr-defined]  # of a Network
         return None if inside is None else steps * inside
     return sum(math.prod(n or 0 for n in symbol.shape[1:]) * symbol.dtype.itemsize for symbol in outputs)

@@ -10,7 +10,7 @@ from .receptive import describe_jump
 from .statistics import LayerStatistics, ModelStatistics
 
 _HEAD = ("Layer (type)", "Output Shape", "Param #")
-_COLUMNS = {"flops": ["FLOPs"], "memory": ["Activations"], "field": ["Receptive field", "Jump"]}
+_COLUMNS = {"flops": ["FLOPs"], "memory": ["Activations"], "receptive_field": ["Receptive field", "Jump"]}
 _GAP = 2
 
 

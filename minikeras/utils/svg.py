@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xml.sax.saxutils import escape
+from html import escape
 
 from .diagram import FONT_SIZE, LINE, Diagram
 from .layered_layout import ARROW, Layout, Point, Route
@@ -60,4 +60,4 @@ def _edge(route: Route) -> str:
 
 
 def _text(text: str) -> str:
-    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
+    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text), quote=False)

@@ -186,7 +186,7 @@ def plot_model(
 
     Raises:
         ImportError: If neither Graphviz nor matplotlib is there for a format that needs one.
-        TypeError: If it is no model, or a flag is no flag.
+        TypeError: If it is no model, a flag is no flag, or the file is no path.
         ValueError: As `model_to_dot`; for a format that isn't known.
         OSError: If the file can't be written.
 
@@ -194,6 +194,8 @@ def plot_model(
 
         plot_model(model, "model.svg", show_shapes=True)
     """
+    if not isinstance(to_file, (str, os.PathLike)):
+        raise TypeError(f"plot_model: to_file must be a path. Received: {to_file!r}")
     picture = _dot("plot_model", model, show_shapes, show_layer_names, rankdir)
     picture.write(to_file, format=os.path.splitext(to_file)[1] or "png")
     return picture

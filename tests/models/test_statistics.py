@@ -402,6 +402,18 @@ def test_a_layer_of_the_user_says_its_flops_or_is_not_known():
     assert [found[name].flops for name in ("doubled", "said", "other")] == [None, 4, None]
     assert found.flops is None
     assert found.unknown("flops") == ["doubled", "other"]
+    steps = Input((3, 4))
+    assert Model(steps, TimeDistributed(OtherDense(4))(steps)).statistics().flops is None
+
+
+def test_a_model_with_a_call_of_its_own_is_not_known():
+    class Own(Model):
+        def call(self, inputs):
+            return 2.0 * inputs
+
+    x = Input((4,))
+    found = Model(x, Own(name="own")(x)).statistics()["own"]
+    assert (found.flops, found.activation_bytes, found.receptive_fields) == (None, None, None)
 
 
 def test_operations_between_layers_are_counted_as_not_known():
@@ -420,7 +432,7 @@ def test_free_sizes_are_known_with_an_input_shape():
 
 def test_an_input_shape_that_does_not_fit_is_refused():
     model = Sequential([Conv2D(4, 3, input_shape=(None, None, 3))])
-    for shape in ((None, 10, 10, 4), (10, 10, 3), [(None, 9, 9, 3)] * 2):
+    for shape in ((None, 10, 10, 4), (10, 10, 3), [(None, 9, 9, 3)] * 2, 5, "abc", [(None, 9, 9, 3), 4]):
         with pytest.raises(ValueError, match=r"statistics: input_shape must fit that of the model.*Received"):
             model.statistics(shape)
 
@@ -476,6 +488,8 @@ def test_summary_of_a_model_that_is_not_built_shows_questions():
     assert lines[4].split() == ["a", "(Dense)", "?", "?", "?"]
 
 
-def test_columns_of_statistics_take_no_place_by_position():
+def test_columns_are_asked_for_by_name_and_by_flags():
     with pytest.raises(TypeError):
         small_network().summary(None, None, None, True)
+    with pytest.raises(TypeError, match=r"summary: flops must be True or False. Received: 'yes'"):
+        small_network().summary(flops="yes")

@@ -201,6 +201,7 @@ class Own(Model):
         (lambda: plot_model(residual(), rankdir="UP"), ValueError, "rankdir must be one of TB, .*Received: 'UP'"),
         (lambda: plot_model(residual(), rankdir=None), ValueError, "rankdir must be one of TB, .*Received: None"),
         (lambda: plot_model(residual(), show_shapes="m.png"), TypeError, "show_shapes must be .*Received: 'm.png'"),
+        (lambda: plot_model(residual(), None), TypeError, "to_file must be a path. Received: None"),
         (lambda: plot_model(residual(), "m.xyz"), ValueError, r"format must be svg, dot or one of.*Received: 'xyz'"),
         (lambda: plot_model(residual(), "/no/such/m.svg"), OSError, "/no/such/m.svg"),
     ],
