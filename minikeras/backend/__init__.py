@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from ..core.config import epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
+from ..layers.context import name_scope
 from .control import (
     foldl,
     foldr,
@@ -118,7 +119,6 @@ from .settings import (
     cast_to_floatx,
     get_uid,
     image_dim_ordering,
-    name_scope,
     normalize_data_format,
     reset_uids,
     set_image_dim_ordering,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -61,16 +59,6 @@ def set_image_dim_ordering(dim_ordering: str) -> None:
         ValueError: For anything else.
     """
     set_image_data_format(_DIM_ORDERINGS[checks.choice("backend", "dim_ordering", dim_ordering, [*_DIM_ORDERINGS])])
-
-
-@contextmanager
-def name_scope(name: str) -> Iterator[str]:
-    """Do nothing but give the name back: operations have no names of their own here.
-
-    Args:
-        name: Name of the scope, for code that is written for a graph.
-    """
-    yield name
 
 
 def get_uid(prefix: str = "") -> int:

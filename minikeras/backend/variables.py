@@ -13,6 +13,7 @@ from ..core import config, symbolic
 from ..core.symbolic import SymbolicTensor
 from ..core.tensor import Parameter, Tensor, as_array
 from ..layers.base import Layer, in_call
+from ..layers.context import scoped
 from .randomness import random_normal, random_uniform
 from .recording import as_ints, as_tensor, recorded
 
@@ -34,13 +35,14 @@ def variable(
     Args:
         value: Initial value, copied: numbers, an array or a Tensor.
         dtype: Its type; `floatx` if None.
-        name: Shown in messages.
+        name: Shown in messages, behind that of the `name_scope`.
         constraint: Applied by an optimizer after each update.
 
     Returns:
         Parameter of the value's shape.
     """
     array = np.array(as_array(value), dtype=dtype or config.floatx())
+    name = None if name is None else scoped(name)
     return Parameter(array, name=name, trainable=array.dtype.kind == "f", constraint=constraint)
 
 
@@ -91,7 +93,7 @@ def placeholder(
         if ndim is None:
             raise ValueError("placeholder: shape or ndim must be given. Received: neither")
         shape = (None,) * ndim
-    return SymbolicTensor(shape, dtype, name)
+    return SymbolicTensor(shape, dtype, None if name is None else scoped(name))
 
 
 @recorded

@@ -20,7 +20,17 @@ from ..registry import Configurable
 from . import observers
 from .absent import AbsentFromLayers
 from .attached import Attaching, Attachment
-from .context import CallContext, call_context, current_context, entered, fix_training, in_call, in_training
+from .context import (
+    CallContext,
+    call_context,
+    current_context,
+    entered,
+    fix_training,
+    in_call,
+    in_training,
+    reset_scopes,
+    scoped,
+)
 from .measures import Measured
 from .recording import Recorded
 from .shapes import (
@@ -418,7 +428,7 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
         initial = initializers.get(initializer if initializer is not None else "glorot_uniform")
         weight = Parameter(
             initial(shape, dtype=dtype or self.dtype),
-            name=f"{self.name}/{name}",
+            name=scoped(f"{self.name}/{name}"),
             trainable=trainable,
             regularizer=regularizers.get(regularizer),
             constraint=constraints.get(constraint),
@@ -517,6 +527,7 @@ def unique_name(class_name: str) -> str:
 
 def reset_names() -> None:
     """Let automatic names start from 1 again."""
+    reset_scopes()
     with _names_lock:
         _names.clear()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minikeras import backend, config, initializers
-from minikeras.layers import Layer
+from minikeras import Sequential, backend, config, initializers
+from minikeras.layers import Dense, Layer
 
 
 def test_the_configuration_is_the_one_that_everything_reads():
@@ -66,9 +66,41 @@ def test_a_data_format_is_that_of_the_configuration_unless_it_is_given() -> None
         backend.normalize_data_format("tf")
 
 
-def test_a_name_scope_gives_its_name() -> None:
+def test_a_name_scope_stands_before_the_names_of_weights_and_variables() -> None:
+    backend.clear_session()
     with backend.name_scope("block") as name:
-        assert name == "block"
+        assert name == "block/"
+        with backend.name_scope("inner"):
+            model = Sequential([Dense(2, input_dim=3, name="d")])
+            made = [backend.variable(1.0, name="v"), backend.zeros((2,), name="z"), backend.placeholder((2,), name="p")]
+    names = [weight.name for weight in model.weights]
+    assert names == ["block/inner/d/kernel", "block/inner/d/bias"]
+    assert [x.name for x in made] == [f"block/inner/{name}" for name in "vzp"]
+    assert backend.variable(1.0, name="v").name == "v"
+    model.compile("sgd", "mse")
+    assert [*model.gradients_on_batch(np.ones((1, 3)), np.ones((1, 2)))] == names
+
+
+def test_a_name_scope_that_comes_up_again_has_a_number_unless_it_is_entered_again() -> None:
+    backend.clear_session()
+    seen = []
+    for name in ("a", "a", "a", "a_1/", "b"):
+        with backend.name_scope(name) as scope:
+            seen.append(scope)
+    assert seen == ["a/", "a_1/", "a_2/", "a_1/", "b/"]
+    message = r"name_scope: the name must be a string\. Received: None"
+    with pytest.raises(TypeError, match=message), backend.name_scope(None):  # type: ignore[arg-type]
+        pass
+
+
+def test_weights_made_in_a_scope_are_saved_and_loaded_by_their_layers(tmp_path) -> None:
+    models = []
+    for scope in ("one", "two"):
+        with backend.name_scope(scope):
+            models.append(Sequential([Dense(2, input_dim=3, name="d")]))
+    models[0].save_weights(tmp_path / "w.npz")
+    models[1].load_weights(tmp_path / "w.npz", by_name=True)
+    assert np.array_equal(models[0].get_weights()[0], models[1].get_weights()[0])
 
 
 def test_the_conventions_are_tensorflows():
