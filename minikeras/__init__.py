@@ -7,6 +7,7 @@ and its kin). Keras's namespaces (`layers`, `models`, `optimizers`, ...) are loa
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from . import ops  # also fills in the operations behind Tensor's operators and methods
@@ -102,3 +103,17 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(globals().keys() | set(__all__))
+
+
+class _KerasPaths:
+    """Lets ``from minikeras.layers.convolutional import Conv2D`` work: Keras's paths that are no modules here."""
+
+    @staticmethod
+    def find_spec(fullname: str, path: Any = None, target: Any = None) -> Any:
+        """Return what `compat` has of a module below minikeras that nothing else has found."""
+        if not fullname.startswith(f"{__name__}."):
+            return None
+        return importlib.import_module(".compat", __name__).find_under_minikeras(fullname)
+
+
+sys.meta_path.append(_KerasPaths)  # asked last, and only for what isn't there

@@ -159,6 +159,8 @@ class StandIn(ModuleType):
         return sorted({*vars(self), *self.__all__, *children})
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self.__name__.startswith("minikeras."):
+            return importlib.import_module, (self.__name__,)
         return _import_installed, (self.__name__,)  # functions that use `keras` go to other processes
 
 
@@ -186,10 +188,9 @@ class KerasFinder(MetaPathFinder, Loader):
             return None
         if root in _INDEPENDENT and PathFinder.find_spec(root) is not None:
             return None
-        if fullname in MODULES:
-            is_package = any(other.startswith(f"{fullname}.") for other in (*MODULES, *LEFT_OUT))
-            return ModuleSpec(fullname, self, is_package=is_package)
-        raise ModuleNotFoundError(_advice(fullname), name=fullname)
+        if fullname not in MODULES:
+            raise ModuleNotFoundError(_advice(fullname), name=fullname)
+        return _spec(fullname)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Return a stand-in, empty as yet.
@@ -205,7 +206,7 @@ class KerasFinder(MetaPathFinder, Loader):
         Args:
             module: What `create_module` gave.
         """
-        names = [f"minikeras.{name}".rstrip(".") for name in MODULES[module.__name__]]
+        names = [f"minikeras.{name}".rstrip(".") for name in MODULES[_as_keras(module.__name__)]]
         targets = tuple(importlib.import_module(name) for name in names)
         vars(module).update(__file__=targets[0].__file__, __doc__=targets[0].__doc__, _targets=targets)
         if module.__name__ == "keras":
@@ -213,6 +214,32 @@ class KerasFinder(MetaPathFinder, Loader):
 
 
 _finder = KerasFinder()
+
+
+def find_under_minikeras(fullname: str) -> ModuleSpec | None:
+    """Return the spec of a stand-in for one of Keras's paths that begins with minikeras, as ``minikeras.engine``.
+
+    It is asked for modules that minikeras doesn't have itself.
+
+    Args:
+        fullname: Dotted name of the module.
+
+    Raises:
+        ModuleNotFoundError: If that part of Keras is left out; says what to use instead.
+    """
+    path = _as_keras(fullname)
+    if path in LEFT_OUT:
+        raise ModuleNotFoundError(_advice(path), name=fullname)
+    return _spec(fullname) if path in MODULES else None
+
+
+def _as_keras(fullname: str) -> str:
+    return f"keras.{fullname[len('minikeras.') :]}" if fullname.startswith("minikeras.") else fullname
+
+
+def _spec(fullname: str) -> ModuleSpec:
+    below = f"{_as_keras(fullname)}."
+    return ModuleSpec(fullname, _finder, is_package=any(path.startswith(below) for path in (*MODULES, *LEFT_OUT)))
 
 
 def install() -> None:
@@ -247,7 +274,8 @@ def uninstall() -> None:
     if _finder not in sys.meta_path:
         return
     sys.meta_path.remove(_finder)
-    for name in [name for name, module in sys.modules.items() if isinstance(module, StandIn)]:
+    ours = [name for name, module in sys.modules.items() if isinstance(module, StandIn)]
+    for name in [name for name in ours if not name.startswith("minikeras.")]:
         del sys.modules[name]
     for name in _finder.custom_objects:
         get_custom_objects().pop(name, None)

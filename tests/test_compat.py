@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import json
 import pickle
 import subprocess
 import sys
@@ -17,6 +18,9 @@ from minikeras import compat
 from minikeras.registry import get_custom_objects
 
 ROOT = Path(minikeras.__file__).parent.parent
+_DATA = Path(__file__).parent / "reference" / "keras224_signatures.json"
+SIGNATURES = json.loads(_DATA.read_text(encoding="utf-8"))["signatures"]
+LEFT_OUT = {name for names in json.loads(_DATA.read_text(encoding="utf-8"))["left_out"].values() for name in names}
 
 
 @pytest.fixture
@@ -177,3 +181,46 @@ def test_a_process_that_is_sent_a_module_installs_it(tmp_path):
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert result.stdout.strip() == "<class 'minikeras.layers.core.Dense'>", result.stderr
+
+
+# ---------------------------------------------------------------------- Keras's paths with minikeras in front
+
+
+@pytest.mark.parametrize("path", [path for path in compat.MODULES if path.startswith("keras.")])
+def test_a_path_of_keras_is_there_below_minikeras_too(path):
+    if path.startswith("keras.wrappers."):
+        pytest.importorskip("sklearn", reason="needs the extra minikeras[sklearn]")
+    module = importlib.import_module(f"mini{path}")
+    with compat.installed():
+        keras_s = importlib.import_module(path)
+        names = [name for name in SIGNATURES.get(path, ()) if "." not in name and f"{path}.{name}" not in LEFT_OUT]
+        assert [name for name in names if getattr(module, name, None) is not getattr(keras_s, name)] == []
+
+
+def test_scripts_with_minikeras_in_keras_s_place_import_by_its_paths():
+    from minikeras.engine.topology import InputSpec, Layer
+    from minikeras.layers.advanced_activations import LeakyReLU
+    from minikeras.layers.convolutional import Conv2D
+    from minikeras.objectives import mse
+
+    from minikeras.layers.core import Dense, Lambda, SpatialDropout2D
+
+    layers = minikeras.layers
+    assert (Conv2D, LeakyReLU, Dense, Lambda) == (layers.Conv2D, layers.LeakyReLU, layers.Dense, layers.Lambda)
+    assert (SpatialDropout2D, Layer, InputSpec) == (layers.SpatialDropout2D, layers.Layer, layers.InputSpec)
+    assert mse is minikeras.losses.mse
+    assert pickle.loads(pickle.dumps(minikeras.objectives)) is minikeras.objectives
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("minikeras.layers.recurrent", "keras.layers.recurrent isn't part of minikeras: there are no recurrent layers"),
+        ("minikeras.applications.vgg16", "keras.applications isn't part of minikeras: there are no pretrained"),
+        ("minikeras.layers.convolution", "No module named 'minikeras.layers.convolution'"),
+        ("minikeras.keras", "No module named 'minikeras.keras'"),
+    ],
+)
+def test_a_path_that_is_not_there_says_so(path, message):
+    with pytest.raises(ModuleNotFoundError, match=message):
+        importlib.import_module(path)

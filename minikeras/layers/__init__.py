@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from . import core
 from .activation import ELU, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU
 from .base import Layer
 from .catalog import deserialize, get, registry, serialize
@@ -200,6 +201,8 @@ GlobalMaxPool3D = GlobalMaxPooling3D
 GlobalAvgPool1D = GlobalAveragePooling1D
 GlobalAvgPool2D = GlobalAveragePooling2D
 GlobalAvgPool3D = GlobalAveragePooling3D
+for _layer in (Lambda, Masking, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D):
+    setattr(core, _layer.__name__, _layer)  # where Keras has them
 
 
 def AtrousConvolution1D(*args: Any, atrous_rate: int = 1, **kwargs: Any) -> Conv1D:
