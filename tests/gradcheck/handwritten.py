@@ -232,6 +232,8 @@ MUTATIONS: list[Mutation] = [
     linear.wrong("wrong axis", "b", ("wrong",), lambda c, x, w, b: (c @ w.T, x.T @ c, c.sum(1))),
     linear.wrong("averaged", "b", ("factor",), lambda c, x, w, b: (c @ w.T, x.T @ c, c.mean(0))),
     linear.wrong("bias reduction", "b", SOME_TERM, lambda c, x, w, b: (c @ w.T, x.T @ c, c[0]), "first row"),
+    linear.wrong("bias reduction", "b", SOME_TERM, lambda c, x, w, b: (c @ w.T, x.T @ c, c), "left out"),
+    linear.wrong("broadcasting", "b", SOME_TERM, lambda c, x, w, b: (c @ w.T, x.T @ c, c.sum()), "one number"),
     linear.wrong("zero", "b", ("zero",), lambda c, x, w, b: (c @ w.T, x.T @ c, 0 * b)),
     linear.wrong("detached", "w", ("zero",), lambda c, x, w, b: (c @ w.T, None, c.sum(0))),
     ridge.wrong("penalty ignored", "w", SOME_TERM, lambda w: [2 * DATA.T @ (DATA @ w - TARGET)]),
