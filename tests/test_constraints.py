@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from minikeras import Tensor, constraints, ops
+from minikeras import Sequential, Tensor, constraints, layers, ops
+from minikeras import backend as K
 from tests.functions import assert_close, reference, reference_names
 from tests.numerical import check_gradients
 
@@ -82,6 +83,29 @@ def test_functions_and_none_are_taken_as_they_are():
 
     assert constraints.get(own) is own
     assert constraints.get(None) is None
+
+
+def test_a_constraint_of_ones_own_holds_after_each_step():
+    class Clip(constraints.Constraint):
+        def __init__(self, limit=0.5):
+            self.limit = limit
+
+        def __call__(self, w):
+            return K.clip(w, -self.limit, self.limit)
+
+    model = Sequential(
+        [layers.Dense(1, use_bias=False, kernel_constraint=Clip(0.1), input_shape=(3,), weights=[W[:3, :1]])]
+    )
+    model.compile("sgd", "mse")
+    x, y = W[:, :3], np.zeros((4, 1))
+    model.train_on_batch(x, y)
+    step = W[:3, :1] - 0.01 * 2 * x.T @ (x @ W[:3, :1] - y) / 4
+    np.testing.assert_allclose(model.get_weights()[0], np.clip(step, -0.1, 0.1), rtol=1e-5)
+    config = json.loads(json.dumps(constraints.serialize(Clip(0.2))))
+    assert config == {"class_name": "Clip", "config": {"limit": 0.2}}
+    again = constraints.deserialize(config, {"Clip": Clip})
+    assert np.abs(again(W).numpy()).max() == pytest.approx(0.2)
+    assert constraints.Constraint().get_config() == {}
 
 
 @pytest.mark.parametrize(

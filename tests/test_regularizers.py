@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minikeras import Tensor, regularizers
+from minikeras import Sequential, Tensor, layers, regularizers
+from minikeras import backend as K
 from tests.functions import assert_close, reference, reference_names
 from tests.numerical import check_gradients
 
@@ -60,6 +61,30 @@ def test_functions_and_none_are_taken_as_they_are():
     assert regularizers.serialize(own) == "own"
     assert regularizers.deserialize("own", {"own": own}) is own
     assert regularizers.get(None) is None
+
+
+def test_a_regularizer_of_ones_own_counts_in_training():
+    class Orthogonal(regularizers.Regularizer):
+        def __init__(self, factor=0.1):
+            self.factor = factor
+
+        def __call__(self, x):
+            return self.factor * K.sum(K.square(K.dot(K.transpose(x), x) - K.eye(2)))
+
+        def get_config(self):
+            return {"factor": self.factor}
+
+    w = np.array([[1.0, 0.5], [-0.5, 2.0], [0.25, 0.0]], np.float32)
+    model = Sequential(
+        [layers.Dense(2, use_bias=False, kernel_regularizer=Orthogonal(), input_shape=(3,), weights=[w])]
+    )
+    model.compile("sgd", "mse")
+    apart = w.T @ w - np.eye(2)
+    x = np.eye(3)
+    assert model.train_on_batch(x, w) == pytest.approx(0.1 * (apart**2).sum(), rel=1e-5)
+    np.testing.assert_allclose(model.get_weights()[0], w - 0.01 * 0.1 * 4 * w @ apart, rtol=1e-5)
+    again = regularizers.deserialize(regularizers.serialize(Orthogonal(2.0)), {"Orthogonal": Orthogonal})
+    assert K.eval(again(K.constant(w))) == pytest.approx(2.0 * (apart**2).sum(), rel=1e-5)
 
 
 @pytest.mark.parametrize(
