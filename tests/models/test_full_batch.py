@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -194,6 +196,19 @@ def test_functions_that_draw_random_numbers_are_noticed_by_their_loss():
         ValueError, match=r"needs the same loss at each call, but a function of yours.*Received: .* then"
     ):
         model.fit(X, Y, verbose=0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_training_leaves_nothing_for_the_garbage_collector(method):
+    model = linear(optimizer=ScipyOptimizer(method))
+    model.fit(X, Y, epochs=2, verbose=0)
+    gc.collect()
+    gc.disable()
+    try:
+        model.fit(X, Y, epochs=2, verbose=0)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_constraints_are_refused_by_name():
