@@ -13,6 +13,7 @@ import numpy as np
 from . import ops
 from .core import config
 from .core.tensor import Tensor
+from .ops.elementwise import over
 from .registry import Registry
 
 registry = Registry("loss")
@@ -117,9 +118,8 @@ def categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False
     y_true, y_pred = matched("categorical_crossentropy", y_true, y_pred)
     if from_logits:
         return ops.softmax_cross_entropy(y_true, y_pred)
-    total = ops.sum(y_pred, axis=-1, keepdims=True)
-    nothing = ops.less(ops.absolute(total), np.finfo(y_pred.dtype).tiny)  # zeros are no NaN, but all epsilon
-    probabilities = _inside_unit(y_pred / ops.where(nothing, 1.0, total))
+    # A row of zeros isn't NaN, but epsilon each.
+    probabilities = _inside_unit(over(y_pred, ops.sum(y_pred, axis=-1, keepdims=True)))
     return -ops.sum(y_true * ops.log(probabilities), axis=-1)
 
 

@@ -109,7 +109,7 @@ divide.vjps(x=lambda g, y: g / y, y=lambda g, y, out: -g * (out / y))
 
 @primitive
 def over(x: Any, y: Any) -> Any:
-    """``x / y``, but 0 where both are: the way back through an infinite derivative that nothing asks for.
+    """``x / y``, but 0 where both are, as on the way back through an infinite derivative that nothing asks for.
 
     What :func:`where` leaves out has the cotangent 0, and stays without gradient also where a root's derivative is
     infinite; ``0 / 0`` would make NaN of it.
@@ -331,7 +331,9 @@ arctan.vjps(x=lambda g, x: g * arctan_slope(x))
 def arctan_slope(x: Any) -> Any:
     """``1 / (1 + x**2)``: the derivative of :func:`arctan`, which is 0 where the square overflows."""
     with np.errstate(over="ignore"):
-        return np.true_divide(1.0, np.square(x) + 1.0)
+        result = np.square(x)
+        result += 1.0
+        return np.reciprocal(result)
 
 
 arctan_slope.vjps(x=lambda g, x, out: g * (x * -2.0 * out) * out)

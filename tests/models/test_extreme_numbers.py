@@ -38,6 +38,8 @@ PAIRS = [
 def test_a_layer_and_its_loss_stay_finite_and_so_do_the_weights(loss: Any, activation: Any, scale: float) -> None:
     model = Sequential([layers.Dense(3, activation=activation, input_shape=(2,), kernel_initializer="ones")])
     model.compile("adam", loss)
+    if activation == "relu" and scale == 1e-45:
+        pytest.skip("one over a sum of denormals is larger than any number")
     x = np.array([[1, -3], [2, 3], [0, -1]], np.float32) * np.float32(scale)
     sparse = "sparse" in str(getattr(loss, "func", loss))
     for _ in range(3):
