@@ -11,7 +11,18 @@ from .differences import DOUBLE, Line, Probe, Steps, balancing, direction, typic
 from .examine import Evidence, examine, swept
 from .report import Result
 from .subject import Arrays, EngineSubject, Gradients, SlopeSubject, Subject
-from .verdict import KINK, NON_DETERMINISTIC, NOT_FINITE, PRECISION, WRONG, ZERO, Verdict, agrees, classify, independent
+from .verdict import (
+    KINK,
+    KNOWN,
+    NON_DETERMINISTIC,
+    NOT_FINITE,
+    PRECISION,
+    WRONG,
+    Verdict,
+    agrees,
+    classify,
+    independent,
+)
 
 SMALL = 3  # inputs up to this size are checked element by element at once
 FULL = 2000  # and up to this size with method="full"
@@ -89,12 +100,9 @@ class Comparison:
         self.output_shape = values[0].shape if len(values) == 1 else (sum(v.size for v in values),)
         self._look_for_writes()
         self._look_for_randomness(values)
-        self.stale = [
-            a is not None and b is not None and a.shape == b.shape and bool((a == b).all())
-            for a, b in zip(early, self.gradients, strict=True)
-        ]
+        self._elsewhere, self._early = elsewhere, early
         cotangent = _flat(self.cotangents)
-        at_point = self._evaluate(self.reference.points)
+        at_point = _flat(values) if self.reference is self.subject else self._evaluate(self.reference.points)
         self.finite = bool(np.isfinite(at_point).all())
         self.probe = Probe(self._evaluate, self.reference.points, at_point, cotangent, self.settings.steps)
 
@@ -107,11 +115,6 @@ class Comparison:
 
     def _floats(self, outputs: Arrays) -> Arrays:
         return [output for output in outputs if output.dtype.kind == "f"]
-
-    def _full_cotangents(self, floats: Arrays, outputs: Arrays) -> Arrays:
-        """Cotangents for all outputs: zeros for those that aren't floating point."""
-        given = iter(floats)
-        return [next(given) if o.dtype.kind == "f" else np.zeros(o.shape) for o in outputs]
 
     def _quietly(self, function: Any, *arguments: Any) -> Gradients:
         with np.errstate(all="ignore"):
@@ -222,7 +225,7 @@ class Comparison:
         settings = self.settings
         first = settings.steps.first
         measured = line.central(first)
-        (i, move), *_ = line.moves.items()
+        (move,) = line.moves.values()
         alone = np.count_nonzero(move) == 1
         spread = float(np.abs(gradient).max() * np.abs(move).max()) if alone else float(np.linalg.norm(gradient * move))
         tolerance = settings.atol * float(np.linalg.norm(move))
@@ -238,7 +241,8 @@ class Comparison:
             return scale, measured, True
         best = line.extrapolated()
         if np.isfinite(best.error):
-            scale, good = close(best.value, 10.0 * best.error if best.error <= 1e-4 * scale else 0.0)
+            scale, good = close(best.value, 10.0 * best.error)
+            good = good and best.error <= KNOWN * scale
             return scale, best.value, good
         return scale, measured, False
 
@@ -267,18 +271,28 @@ class Comparison:
         evidence = self._evidence(i, gradient, arrived)
         _fill(result, evidence)
         verdict = classify(evidence)
-        if verdict.kind != ZERO and not verdict.ok and self.stale[i] and evidence.numeric.any():
+        if verdict.kind == WRONG and self._is_stale(i, gradient):
             verdict = Verdict(
-                WRONG, "wrong, perhaps stale: at another point the gradient was the same to the bit", certain=False
+                WRONG, "wrong, perhaps stale: it is the gradient at another point, of an earlier call", certain=False
             )
-        if verdict.kind == "agrees":
-            verdict = self._disagreement_left(result)
         result.verdict = verdict
-        self._kinks = {**getattr(self, "_kinks", {}), i: [kink.index for kink in evidence.kinks]}
+        self._kinks = {**getattr(self, "_kinks", {}), i: [kink.index for kink in evidence.kinks if not kink.jumps]}
 
-    def _disagreement_left(self, result: Result) -> Verdict:
-        """Elements agree one by one but not together; or a kink between the point and the first step disturbed."""
-        return agrees()
+    def _is_stale(self, i: int, gradient: np.ndarray) -> bool:
+        """Whether the gradient is the right one of the call elsewhere that came first."""
+        early = self._early[i]
+        if early is None or not (early == gradient).all() or self.reference is not self.subject:
+            return False
+        probe = Probe(
+            self._evaluate,
+            self._elsewhere,
+            self._evaluate(self._elsewhere),
+            self.probe.cotangent,
+            self.settings.steps,
+        )
+        line = probe.line({i: probe.size(i) * direction(self.rng, gradient.shape)})
+        slope = line.extrapolated().value
+        return bool(abs(slope - float(np.vdot(gradient, line.moves[i]))) <= 1e-6 * abs(slope))
 
     def _describe_elements(self, result: Result, i: int, gradient: np.ndarray) -> None:
         if gradient.size <= FULL:
@@ -352,7 +366,39 @@ def compare(
         second = Comparison(slope, settings, 2, rng, wide)
         results += second.results()
         notes += second.notes
+        if second.complaint is None:
+            results += _asymmetry(subject, slope, second, directions, rng)
     return results, notes
+
+
+def _asymmetry(
+    subject: EngineSubject, slope: SlopeSubject, second: Comparison, directions: Arrays, rng: np.random.Generator
+) -> list[Result]:
+    """A result if the Hessian isn't symmetric: it is always, in exact arithmetic, if it is of a function.
+
+    The product with one direction, along another, must not depend on which of the two comes first.
+    """
+    wanted = subject.differentiable
+    factor = float(second.cotangents[0]) if second.cotangents else 0.0
+    rows = [second.gradients[i] for i in wanted]
+    if not factor or any(row is not None and row.shape != d.shape for row, d in zip(rows, directions, strict=True)):
+        return []
+    others = [direction(rng, d.shape).astype(d.dtype) for d in directions]
+    with np.errstate(all="ignore"):
+        ones = [np.ones((), second.cotangents[0].dtype)]
+        columns = SlopeSubject(subject, slope.points[len(subject.points) :], others).gradients(slope.points, ones)
+        first = [0.0 if row is None else np.vdot(row, o) / factor for row, o in zip(rows, others, strict=True)]
+        last = [0.0 if columns[i] is None else np.vdot(columns[i], d) for i, d in zip(wanted, directions, strict=True)]
+        parts = [np.linalg.norm(row * o) / abs(factor) for row, o in zip(rows, others, strict=True) if row is not None]
+        scale = max(map(float, parts), default=0.0)
+        one, other = sum(map(float, first)), sum(map(float, last))
+    allowed = 1e-6 if second.settings.steps is DOUBLE and second.reference is second.subject else 1e-3
+    if not np.isfinite(one - other) or abs(one - other) <= allowed * scale:
+        return []
+    size = sum(d.size for d in directions)
+    verdict = Verdict(WRONG, "the Hessian is not symmetric, so the gradient is not that of any function")
+    error = abs(one - other)
+    return [Result("Hessian", 2, (size, size), verdict, None, one, other, error, error / scale if scale else np.inf)]
 
 
 def _fill(result: Result, e: Evidence) -> None:

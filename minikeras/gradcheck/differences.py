@@ -117,6 +117,17 @@ class Line:
         second = (ahead - 2.0 * self.probe.outputs + behind) / step
         return float(np.abs(second * self.probe.cotangent).sum())
 
+    def jumps(self) -> bool:
+        """Whether the values ahead and behind stay apart, however small the step."""
+        apart = [float(self.rates(step) @ self.probe.cotangent) * step for step in self.probe.steps.sweep[4:8]]
+        size = float(np.abs(self.probe.outputs * self.probe.cotangent).max(initial=0.0))
+        size = max(size, float(np.abs(self.sides(self.probe.steps.sweep[4])[0]).max(initial=0.0)))
+        return (
+            bool(min(apart) > 0 or max(apart) < 0)
+            and float(np.ptp(apart)) < 0.1 * abs(apart[-1])
+            and abs(apart[-1]) > 1e-5 * size
+        )
+
     def one_sided(self, step: float) -> tuple[float, float]:
         """The lowest and the highest slope that mixtures of ahead and behind give, chosen for each output."""
         ahead, behind = self.sides(step)
@@ -127,6 +138,19 @@ class Line:
     def noise(self, step: float) -> float:
         """The error of a central difference by rounding of the outputs."""
         return self.probe.noise_of_values / step
+
+    def seen_noise(self, scale: float) -> float:
+        """Rounding of the values as the smallest steps show it; more than their own where digits cancel inside.
+
+        Kinks look alike at small steps, so 0 where larger steps show one that matters beside slopes of this scale.
+        """
+        wide, narrow = self.probe.steps.sweep[1:3]
+        if not self.bend(narrow) <= max(0.3 * self.bend(wide), 1e-3 * scale):
+            return 0.0
+        steps = np.array(self.probe.steps.sweep)
+        slopes = np.array([self.central(step) for step in steps])
+        rounding = (np.abs(np.diff(slopes)) * steps[1:])[-4:]
+        return float(np.median(rounding)) if np.isfinite(rounding).all() else 0.0
 
     def sweep(self) -> list[tuple[float, float]]:
         """The central difference for each step of the sweep."""
@@ -172,11 +196,15 @@ def neville(steps: np.ndarray, slopes: np.ndarray, columns: int = 3) -> Slope:
     """
     best = Slope(float("nan"), float("inf"))
     with np.errstate(all="ignore"):
+        # Rounding changes slopes by something over the step: what the smallest steps show is there with all of them.
+        rounding = np.abs(np.diff(slopes))[-3:] * steps[1:][-3:]
+        floor = float(rounding[np.isfinite(rounding)].max(initial=0.0)) / steps
         previous = slopes
         for column in range(1, min(columns, len(steps) - 1) + 1):
             ratio = (steps[:-column] / steps[column:]) ** 2
             current = (ratio * previous[1:] - previous[:-1]) / (ratio - 1.0)
             errors = np.maximum(np.abs(current - previous[1:]), np.abs(current - previous[:-1]))
+            errors = np.maximum(errors, floor[column:])
             errors = np.where(np.isfinite(errors), errors, np.inf)
             k = int(np.argmin(errors))
             if errors[k] < best.error:

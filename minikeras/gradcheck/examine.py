@@ -15,7 +15,7 @@ import numpy as np
 from .differences import Line, Probe, neville
 
 ALL = 1500  # inputs up to this size are examined whole
-SAMPLE = 300  # so many elements of larger ones
+SAMPLE = 150  # so many elements of larger ones
 ENTRIES = 4_000_000  # Jacobians up to this size are kept
 PULLS = 400  # outputs up to this number are pulled back one by one
 
@@ -55,6 +55,7 @@ class Evidence:
         kinks: Where there is none.
         output_shape: Shape of the output, if there is one only; the outputs' number else.
         claimed, measured: (outputs, examined elements): the Jacobians, where they are small enough.
+        outputs: The values themselves, flat.
         arrived: Whether the claimed gradient was anything but None.
         worst: Position of the worst element among the examined ones.
         line: The line along the worst element.
@@ -75,6 +76,7 @@ class Evidence:
     claimed: np.ndarray | None = None
     measured: np.ndarray | None = None
     gradient: np.ndarray | None = None
+    outputs: np.ndarray | None = None
     arrived: bool = True
     worst: int = 0
     line: Line | None = None
@@ -110,14 +112,16 @@ def examine(
     kinks = []
     with np.errstate(all="ignore"):
         bound = float(np.nanmax(np.abs(gradient), initial=0.0))
+        some = [lines[k] for k in rng.permutation(len(lines))[:3]]
+        seen = [line.seen_noise(max(bound * abs(float(np.sum(line.moves[i]))), 1e-300)) for line in some]
+        probe.noise_of_values = max(probe.noise_of_values, float(np.median(seen)) if seen else 0.0)
         for k, line in enumerate(lines):
             unit = float(next(iter(line.moves.values())).flat[indices[k]])
-            rates, error, smooth = _measure(line, bound * unit)
-            numeric[k], errors[k] = float(rates @ probe.cotangent) / unit, error / unit
+            rates, error, kink = _measure(line, int(indices[k]), unit, bound * abs(unit))
+            numeric[k], errors[k] = float(rates @ probe.cotangent) / unit, error / abs(unit)
             if measured is not None:
                 measured[:, k] = rates / unit
-            scale = max(abs(numeric[k]), bound)
-            if not smooth and (kink := _kink(line, int(indices[k]), unit, scale)):
+            if kink is not None:
                 kinks.append(kink)
     analytic = gradient.reshape(-1)[indices].astype(np.float64)
     finite = np.concatenate([analytic, numeric])[np.isfinite(np.concatenate([analytic, numeric]))]
@@ -140,11 +144,12 @@ def examine(
         worst=worst,
         line=lines[worst] if lines else None,
         gradient=gradient,
+        outputs=probe.outputs,
     )
 
 
-def _measure(line: Line, scale: float) -> tuple[np.ndarray, float, bool]:
-    """The rates of the outputs, the estimated error of their weighted sum, and whether all is smooth around here.
+def _measure(line: Line, index: int, unit: float, scale: float) -> tuple[np.ndarray, float, Kink | None]:
+    """The rates of the outputs, the estimated error of their weighted sum, and the kink if there is one.
 
     Two steps are enough where they agree and the slopes ahead and behind approach one another.
     """
@@ -155,28 +160,32 @@ def _measure(line: Line, scale: float) -> tuple[np.ndarray, float, bool]:
     rates = (ratio * close - rough) / (ratio - 1.0)
     error = abs(float((rates - close) @ cotangent))
     size = max(abs(float(rates @ cotangent)), scale)
-    smooth = line.bend(fine) <= max(0.3 * line.bend(coarse), line.negligible_bend(fine, size))
-    if smooth and error <= 1e-5 * size:
-        return rates, min(error, 1e-3 * error + 4.0 * line.noise(fine)), True
+    if error <= 1e-5 * size and line.bend(fine) <= max(0.3 * line.bend(coarse), line.negligible_bend(fine, size)):
+        return rates, 1e-3 * error + 4.0 * line.noise(fine), None
+    kink = _kink(line, index, unit, size)
+    if kink is not None:
+        return close, error, kink
     best = line.extrapolated(size)
     steps = [step for step in sweep if np.isfinite(line.central(step))]
     if not steps:
-        return close, float("inf"), False
+        return close, float("inf"), None
     rates = line.rates(min(steps, key=lambda step: abs(line.central(step) - best.value)))
     left = best.value - float(rates @ cotangent)
     square = float(cotangent @ cotangent)
-    return (rates + left / square * cotangent if square and np.isfinite(left) else rates), best.error, False
+    return (rates + left / square * cotangent if square and np.isfinite(left) else rates), best.error, None
 
 
 def _kink(line: Line, index: int, unit: float, scale: float) -> Kink | None:
     """A kink at the point, or nearer than differences can see."""
     sweep = line.probe.steps.sweep
     small, middle = sweep[6], sweep[3]
+    if line.jumps():
+        return Kink(index, -np.inf, np.inf, jumps=True)
     near, far = line.bend(small), line.bend(middle)
-    if not np.isfinite(near) or near <= line.negligible_bend(small, scale * abs(unit)) or near < 0.3 * far:
+    if not np.isfinite(near) or near <= line.negligible_bend(small, scale) or near < 0.3 * far:
         return None
     low, high = sorted(slope / unit for slope in line.one_sided(small))
-    return Kink(index, low, high, jumps=near > 10.0 * far)
+    return Kink(index, low, high)
 
 
 def _claimed(probe: Probe, pull_back: PullBack, indices: np.ndarray) -> np.ndarray:

@@ -236,6 +236,26 @@ def missing_by_input(view: View, e: Evidence) -> Pattern | None:
     return None
 
 
+def frozen_factor(view: View, e: Evidence) -> Pattern | None:
+    """The share of one factor of a product, the other one taken for a constant.
+
+    Where ``f = x * h(x)`` and the share of ``h`` is forgotten, the claimed Jacobian times ``x`` gives ``f``.
+    """
+    if not view.rows or view.columns is None or e.outputs is None or len(e.indices) < 3:
+        return None
+    x = e.point.reshape(-1).astype(np.float64)
+    slack = 1e-6 * float(np.abs(e.outputs).max(initial=0.0))
+    for words, share in (("its own", view.claimed), ("the other", view.measured - view.claimed)):
+        if slack > 0.0 and _close(share @ x, e.outputs, slack) and not _close(view.measured @ x, e.outputs, 10 * slack):
+            which = "the other" if words == "its own" else "its own"
+            return Pattern(
+                "missing-term",
+                f"perhaps a term of a product is missing: {which} factor's share, as if that were constant",
+                False,
+            )
+    return None
+
+
 def missing_entries(view: View, e: Evidence) -> Pattern | None:
     """Much of the Jacobian is zero that shouldn't be, and the rest is wrong as well."""
     if not view.rows:
@@ -257,6 +277,9 @@ def low_rank(view: View, e: Evidence) -> Pattern | None:
     """What is missing from the Jacobian is of low rank, as sums and means over outputs are."""
     if not view.rows or min(view.claimed.shape) < 4 or max(view.claimed.shape) > 600:
         return None
+    wrong = np.abs(view.claimed - view.measured) > view.tolerance
+    if 2 * np.count_nonzero(wrong) < np.count_nonzero(np.abs(view.measured) > view.tolerance):
+        return None  # a mistake in a few places is of low rank as well
     missing = np.linalg.svd(view.measured - view.claimed, compute_uv=False)
     full = np.linalg.svd(view.measured, compute_uv=False)
     rank = int(np.count_nonzero(missing > 1e-5 * full[0]))
@@ -277,12 +300,13 @@ PATTERNS: tuple[Recogniser, ...] = (
     constant_factor,
     moved,
     shifted,
-    partial_sum,
     partly_zero,
+    partial_sum,
     sign_in_part,
     factor_along_axis,
     missing_by_axis,
     missing_by_input,
+    frozen_factor,
     missing_entries,
     low_rank,
 )

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..backend import randomness
 from ..core import config, random
 from ..core.tensor import Parameter, Tensor
 from ..layers.base import Layer, call_context
@@ -58,7 +59,25 @@ class LayerSubject(EngineSubject):
         self._states = [(w, in_type(rest.values[id(w)], dtype)) for w in layer.weights if id(w) not in counted]
         self._parts = [part for part in layer._flatten() if np.dtype(part.dtype).kind == "f"]
         self._rest = rest
+        self._draws = True
+        self.values(self.points)
+        self._draws = self._has_drawn()
         self.try_off_the_tape()
+
+    def _rewind(self) -> None:
+        for stream, position in self._rest.streams:
+            random.set_state(stream, position)
+        np.random.set_state(self._rest.numpy_state)  # noqa: NPY002
+        _rewind_seeded(self._rest.seeded)
+
+    def _has_drawn(self) -> bool:
+        """Whether random numbers were drawn since the last rewinding."""
+        if any(random.get_state(stream) != position for stream, position in self._rest.streams):
+            return True
+        if _seeded_positions() != self._rest.seeded:
+            return True
+        now, before = np.random.get_state(), self._rest.numpy_state  # noqa: NPY002
+        return any(not np.array_equal(a, b) for a, b in zip(now, before, strict=True))
 
     def run(self, arrays: Arrays) -> tuple[list[Tensor], list[Tensor]]:
         """Put weights and states in place, start the random streams anew, and call."""
@@ -69,9 +88,8 @@ class LayerSubject(EngineSubject):
             state.data = value.copy()
         for part in self._parts:
             part.dtype = self._dtype
-        for stream, position in self._rest.streams:
-            random.set_state(stream, position)
-        np.random.set_state(self._rest.numpy_state)  # noqa: NPY002
+        if self._draws:
+            self._rewind()
         with random.seed_scope(0), config.scope(floatx=self._dtype):
             outputs = as_outputs(self.function(*inputs), self.owner)
         return [*inputs, *self.weights], outputs
@@ -84,11 +102,13 @@ class Rest(NamedTuple):
         values: Of the weights, by id.
         streams: Random streams with their positions.
         numpy_state: That of NumPy's global stream, as a layer of one's own may draw from it.
+        seeded: Positions of the streams of the backend's random functions, by seed.
     """
 
     values: dict[int, np.ndarray]
     streams: list[tuple[np.random.Generator, dict[str, Any]]]
     numpy_state: Any
+    seeded: dict[int, dict[str, Any]]
 
 
 @contextmanager
@@ -104,6 +124,7 @@ def held(layer: Layer, move: np.random.Generator | None = None) -> Iterator[Rest
     """
     streams = [(stream, random.get_state(stream)) for stream in streams_of(layer)]
     numpy_state = np.random.get_state()  # noqa: NPY002
+    seeded = _seeded_positions()
     with ExitStack() as stack:
         for weight in layer.weights:
             stack.callback(_put_back, weight, weight.data, weight._version, weight.grad)
@@ -112,11 +133,12 @@ def held(layer: Layer, move: np.random.Generator | None = None) -> Iterator[Rest
         for stream, position in streams:
             stack.callback(random.set_state, stream, position)
         stack.callback(np.random.set_state, numpy_state)
+        stack.callback(_rewind_seeded, seeded)
         values = {id(w): w.data.copy() if move is None else _moved(w, move) for w in layer.weights}
         for weight in layer.weights:
             weight.data = values[id(weight)].copy()
             weight._version = [0]
-        yield Rest(values, streams, numpy_state)
+        yield Rest(values, streams, numpy_state, seeded)
 
 
 @contextmanager
@@ -188,6 +210,18 @@ def unique_names(names: list[str]) -> list[str]:
             number, unique = number + 1, f"{name} ({number})"
         found.append(unique)
     return found
+
+
+def _seeded_positions() -> dict[int, dict[str, Any]]:
+    return {seed: random.get_state(stream) for seed, stream in randomness._streams.items()}
+
+
+def _rewind_seeded(positions: dict[int, dict[str, Any]]) -> None:
+    for seed, stream in list(randomness._streams.items()):
+        if seed in positions:
+            random.set_state(stream, positions[seed])
+        else:
+            del randomness._streams[seed]
 
 
 def _put_back(weight: Parameter, data: np.ndarray, version: list[int], grad: Tensor | None) -> None:

@@ -244,7 +244,7 @@ def pulled_back(
 
 
 def as_outputs(result: Any, owner: str) -> list[Tensor]:
-    """What a function of Tensors has returned as a list, without Nones.
+    """What a function of Tensors has returned as a list, without Nones and what isn't floating point.
 
     Raises:
         TypeError: If there is something else in it, or nothing.
@@ -260,7 +260,7 @@ def as_outputs(result: Any, owner: str) -> list[Tensor]:
     outputs = [output for output in several if output is not None]
     if not outputs:
         raise TypeError(f"{owner}: the function must return a Tensor. Received: {result!r}")
-    return outputs
+    return [output for output in outputs if output.dtype.kind == "f"]
 
 
 def as_gradients(found: Any, subject: Subject, what: str) -> Gradients:
