@@ -156,35 +156,54 @@ class ScipyOptimizer(Optimizer):
         from scipy import optimize
 
         self.result = None
-        worst: float | None = None
-
-        def value_and_gradient(theta: np.ndarray) -> tuple[float, np.ndarray]:
-            nonlocal worst
-            value, gradient = function.value_and_gradient(theta)
-            if math.isfinite(value) and bool(np.isfinite(gradient).all()):
-                worst = value if worst is None else max(value, worst)
-                return value, gradient
-            if worst is None:
-                raise FloatingPointError(
-                    f"ScipyOptimizer: the loss and its gradient must be finite at the start. Received: loss {value}, "
-                    f"a gradient of {np.count_nonzero(~np.isfinite(gradient))} elements that aren't finite"
-                )
-            # Line searches interpolate: they turn back from a height, but get lost at infinity.
-            return worst + 10.0 * (1.0 + abs(worst)), np.zeros_like(gradient)
+        guarded = _Guarded(function)
 
         def after_iteration(intermediate_result: Any) -> None:  # SciPy goes by the argument's name
             self._iterations += 1
             if callback is not None and callback(np.array(intermediate_result.x)):
                 raise StopIteration
 
-        self.result = optimize.minimize(
-            value_and_gradient,
-            np.asarray(start, np.float64),
-            jac=True,
-            hessp=function.hvp if self.method in _BY_CURVATURE else None,
-            method=self.method,
-            tol=self.tol,
-            options={**(self.options or {}), "maxiter": iterations},
-            callback=after_iteration,
-        )
+        try:
+            self.result = optimize.minimize(
+                guarded.value_and_gradient,
+                np.asarray(start, np.float64),
+                jac=True,
+                hessp=guarded.hvp if self.method in _BY_CURVATURE else None,
+                method=self.method,
+                tol=self.tol,
+                options={**(self.options or {}), "maxiter": iterations},
+                callback=after_iteration,
+            )
+        finally:
+            guarded.release()
         return self.result
+
+
+class _Guarded:
+    """A function as a method can go on with it: where it isn't finite, there is a height.
+
+    Line searches interpolate: they turn back from a height, but get lost at infinity.
+    """
+
+    def __init__(self, function: Function) -> None:
+        self._function: Function | None = function
+        self._worst: float | None = None
+
+    def value_and_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = self._function.value_and_gradient(theta)  # type: ignore[union-attr]  # not after release
+        if math.isfinite(value) and bool(np.isfinite(gradient).all()):
+            self._worst = value if self._worst is None else max(value, self._worst)
+            return value, gradient
+        if self._worst is None:
+            raise FloatingPointError(
+                f"ScipyOptimizer: the loss and its gradient must be finite at the start. Received: loss {value}, "
+                f"a gradient of {np.count_nonzero(~np.isfinite(gradient))} elements that aren't finite"
+            )
+        return self._worst + 10.0 * (1.0 + abs(self._worst)), np.zeros_like(gradient)
+
+    def hvp(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
+        return self._function.hvp(theta, v)  # type: ignore[union-attr]
+
+    def release(self) -> None:
+        """Let go of the function: SciPy's older versions leave a cycle, which would keep it."""
+        self._function = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import weakref
 
 import numpy as np
 import pytest
 
 from minikeras import Sequential, callbacks, layers, models, ops, regularizers
+from minikeras.models import LossSurface
 from minikeras.optimizers import ScipyOptimizer
 from tests.models.small import blobs, classifier, linear
 
@@ -199,14 +201,19 @@ def test_functions_that_draw_random_numbers_are_noticed_by_their_loss():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_training_leaves_nothing_for_the_garbage_collector(method):
-    model = linear(optimizer=ScipyOptimizer(method))
-    model.fit(X, Y, epochs=2, verbose=0)
-    gc.collect()
+def test_samples_and_tapes_are_freed_with_the_end_of_training(method, monkeypatch):
+    surfaces = []
+
+    def remembered(*arguments, **keywords):
+        surface = LossSurface(*arguments, **keywords)
+        surfaces.append(weakref.ref(surface))
+        return surface
+
+    monkeypatch.setattr("minikeras.models.full_batch.LossSurface", remembered)
     gc.disable()
     try:
-        model.fit(X, Y, epochs=2, verbose=0)
-        assert gc.collect() == 0
+        linear(optimizer=ScipyOptimizer(method)).fit(X, Y, epochs=2, verbose=0)
+        assert [surface() for surface in surfaces] == [None]
     finally:
         gc.enable()
 
