@@ -17,6 +17,7 @@ from minikeras.layers import Conv2D, Conv2DTranspose, Dense, Flatten, Input, Res
 from minikeras.models import Model
 
 NOISE = 0.4
+VALIDATION = 144  # digits of which no copy is learned from
 FILTERS = (32, 64)
 CODE = 32
 INK = np.array(list(" .:-=+*#%@"))
@@ -79,15 +80,14 @@ def main() -> None:
     rng = np.random.default_rng(arguments.seed)
 
     (x_train, _), (x_test, _) = digits.load_data()
-    clean = np.tile(x_train[..., None] / np.float32(16), (arguments.copies, 1, 1, 1))
-    clean_test = x_test[..., None] / np.float32(16)
-    noisy, noisy_test = add_noise(clean, rng), add_noise(clean_test, rng)
+    x_train, clean_test = x_train[..., None] / np.float32(16), x_test[..., None] / np.float32(16)
+    clean, clean_validation = np.tile(x_train[:-VALIDATION], (arguments.copies, 1, 1, 1)), x_train[-VALIDATION:]
+    noisy, noisy_validation, noisy_test = (add_noise(x, rng) for x in (clean, clean_validation, clean_test))
 
     autoencoder = build_autoencoder()
     autoencoder.summary()
-    autoencoder.fit(
-        noisy, clean, batch_size=64, epochs=arguments.epochs, verbose=2, validation_data=(noisy_test, clean_test)
-    )
+    validation = noisy_validation, clean_validation
+    autoencoder.fit(noisy, clean, batch_size=64, epochs=arguments.epochs, verbose=2, validation_data=validation)
 
     cleaned = autoencoder.predict(noisy_test)
     print(draw(clean_test[:5], noisy_test[:5], cleaned[:5]))

@@ -66,10 +66,10 @@ def main() -> None:
     keras.set_seed(arguments.seed)
     rng = np.random.default_rng(arguments.seed)
 
-    (images, labels), (x_test, y_test) = digits.load_data()
+    (images, labels), (x_test, _) = digits.load_data()
     images, x_test = images[..., None] / 16, x_test[..., None] / 16
     model = build_model()
-    model.fit(images, labels, epochs=arguments.epochs, validation_data=(x_test, y_test), verbose=2)
+    model.fit(images, labels, epochs=arguments.epochs, validation_split=0.1, verbose=2)
 
     layer = model.get_layer(LAYER)
     noise = rng.uniform(0.4, 0.6, (layer.filters, SIZE, SIZE, 1))

@@ -20,6 +20,7 @@ from minikeras.models import Model
 
 SIZE = 16  # rows and columns of an image; the digit in it has 8
 INK = 0.25  # the grey level from which on a pixel is part of a stroke
+VALIDATION = 144  # digits of which no image is learned from
 ERASED = 6  # pixels
 
 
@@ -79,11 +80,12 @@ def main() -> None:
     keras.set_seed(arguments.seed)
     rng = np.random.default_rng(arguments.seed)
 
-    (x_train, y_train), (x_test, y_test) = digits.load_data()
-    x_train, y_train = place(np.tile(x_train, (2, 1, 1)), rng), np.tile(y_train, 2)
+    (x_train, y_train), (x_test, _) = digits.load_data()
+    validation = place(x_train[-VALIDATION:], rng), y_train[-VALIDATION:]
+    x_train, y_train = place(np.tile(x_train[:-VALIDATION], (2, 1, 1)), rng), np.tile(y_train[:-VALIDATION], 2)
     x_test = place(x_test, rng)
     model = build_model()
-    model.fit(x_train, y_train, epochs=arguments.epochs, validation_data=(x_test, y_test), verbose=2)
+    model.fit(x_train, y_train, epochs=arguments.epochs, validation_data=validation, verbose=2)
 
     maps = grad_cam(model, x_test)
     probabilities = model.predict(x_test)

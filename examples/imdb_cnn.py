@@ -99,7 +99,7 @@ def main() -> None:
             batch_size=32,
             epochs=arguments.epochs,
             verbose=2,
-            validation_data=(view(x_test), y_test),
+            validation_split=0.1,
         )
         _, accuracies[name] = model.evaluate(view(x_test), y_test, verbose=0)
 

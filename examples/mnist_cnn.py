@@ -1,7 +1,8 @@
 """Train the network of Keras's mnist_cnn.py, layer for layer, on the bundled digits.
 
 The digits are enlarged from 8 × 8 pixels to 16 × 16 by interpolation, to leave some room for the convolutions and the
-pooling. The network names about 98 of 100 new ones rightly; a linear model, trained as long on the same pixels, 94.
+pooling. The network names 98 to 99 of 100 new ones rightly; a linear model, trained as long on the same pixels, 93 to
+94 (of three seeds).
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def main() -> None:
         model.compile(
             loss=keras.losses.categorical_crossentropy, optimizer=keras.optimizers.Adadelta(), metrics=["accuracy"]
         )
-        model.fit(x_train, y_train, batch_size=32, epochs=arguments.epochs, verbose=2, validation_data=(x_test, y_test))
+        model.fit(x_train, y_train, batch_size=32, epochs=arguments.epochs, verbose=2, validation_split=0.1)
         loss, accuracies[name] = model.evaluate(x_test, y_test, verbose=0)
         print(f"{name}: test loss {loss:.3f}")
 

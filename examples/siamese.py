@@ -18,6 +18,7 @@ from minikeras.layers import Conv2D, Dense, Dropout, Flatten, Input, Lambda, Max
 from minikeras.models import Model, Sequential
 
 MARGIN = 1.0
+VALIDATION = 144  # digits that are in no pair to learn from
 
 
 def make_pairs(images: np.ndarray, labels: np.ndarray, count: int, rng: np.random.Generator) -> tuple:
@@ -91,10 +92,12 @@ def main() -> None:
     rng = np.random.default_rng(arguments.seed)
 
     (x_train, y_train), (x_test, y_test) = digits.load_data()
-    train = make_pairs(x_train[..., None] / 16, y_train, arguments.pairs, rng)
+    x_train = x_train[..., None] / 16
+    train = make_pairs(x_train[:-VALIDATION], y_train[:-VALIDATION], arguments.pairs, rng)
+    validation = make_pairs(x_train[-VALIDATION:], y_train[-VALIDATION:], 1000, rng)
     test = make_pairs(x_test[..., None] / 16, y_test, 2000, rng)
     model = build_model()
-    model.fit(*train, batch_size=128, epochs=arguments.epochs, validation_data=test, verbose=2)
+    model.fit(*train, batch_size=128, epochs=arguments.epochs, validation_data=validation, verbose=2)
 
     _, reached = model.evaluate(*test, verbose=0)
     print("Right answers on pairs of digits that are new to the network:")

@@ -80,7 +80,7 @@ def main() -> None:
     x_train, x_test = (np.float32(x[..., None] >= 8) for x in (x_train, x_test))  # 1 is ink, 0 paper
     encoder, decoder = build_encoder(), build_decoder()
     autoencoder = build_autoencoder(encoder, decoder)
-    autoencoder.fit(x_train, batch_size=32, epochs=arguments.epochs, validation_data=(x_test, None), verbose=2)
+    autoencoder.fit(x_train, batch_size=32, epochs=arguments.epochs, validation_split=0.1, verbose=2)
 
     average = np.broadcast_to(x_train.mean(axis=0), x_test.shape)
     print(f"To tell one of {len(x_test)} digits that are new to the network takes, in nats:")
