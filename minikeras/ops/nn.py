@@ -111,7 +111,7 @@ def dropout(x: Any, *, keep: np.ndarray, scale: float) -> Any:
         scale: ``1 / (1 - rate)`` keeps the expectation.
     """
     result = np.multiply(x, keep)  # in this order, what is dropped doesn't overflow
-    return np.multiply(result, scale, out=result)
+    return np.multiply(result, scale, out=result if result.dtype.kind == "f" else None)
 
 
 dropout.vjps(x=lambda g, keep, scale: dropout(g, keep=keep, scale=scale))

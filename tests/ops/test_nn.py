@@ -250,3 +250,16 @@ def test_relu_keeps_only_its_output() -> None:
 def test_a_wrong_call_names_the_operation(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_dropout_makes_floats_of_integers() -> None:
+    found = ops.dropout(np.array([[1, 2, 3]]), keep=np.array([True, False, True]), scale=1.5).numpy()
+    np.testing.assert_array_equal(found, [[1.5, 0.0, 4.5]])
+
+
+def test_a_network_sure_of_its_label_has_a_loss_and_a_gradient_still() -> None:
+    logits = Tensor(np.array([20.0], np.float32), requires_grad=True)
+    loss = ops.sigmoid_cross_entropy(np.ones(1, np.float32), logits)
+    (gradient,) = gradients([loss], [logits], [Tensor(np.ones(1, np.float32))])
+    np.testing.assert_allclose(loss.numpy(), 2.0611536e-09, rtol=1e-6)
+    np.testing.assert_allclose(gradient.numpy(), -2.0611536e-09, rtol=1e-6)
