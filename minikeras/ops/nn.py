@@ -295,6 +295,7 @@ softmax_cross_entropy.vjps(
 @primitive
 def sigmoid_cross_entropy(labels: Any, logits: Any) -> Any:
     """``-labels * log(p) - (1 - labels) * log(1 - p)`` for ``p = sigmoid(logits)``, elementwise, without overflow."""
+    labels = np.asarray(labels, np.result_type(labels, logits))  # -1 of bytes is 255
     slope = np.where(np.greater(logits, 0), 1.0 - labels, -labels)
     return _weighted(slope, logits) + np.log1p(np.exp(-np.absolute(logits)))
 
@@ -308,6 +309,7 @@ sigmoid_cross_entropy.vjps(
 @primitive
 def sigmoid_residual(labels: Any, logits: Any) -> Any:
     """``sigmoid(logits) - labels``, exact also where the two are nearly the same."""
+    labels = np.asarray(labels, np.result_type(labels, logits))
     small = np.exp(-np.absolute(logits))
     likely = np.reciprocal(small + 1.0)
     small *= likely

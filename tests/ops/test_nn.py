@@ -263,3 +263,17 @@ def test_a_network_sure_of_its_label_has_a_loss_and_a_gradient_still() -> None:
     (gradient,) = gradients([loss], [logits], [Tensor(np.ones(1, np.float32))])
     np.testing.assert_allclose(loss.numpy(), 2.0611536e-09, rtol=1e-6)
     np.testing.assert_allclose(gradient.numpy(), -2.0611536e-09, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float32])
+def test_entropies_take_labels_of_any_type(dtype: Any) -> None:
+    labels = np.array([[1, 0, 0], [0, 1, 0]])
+    for operation in (ops.sigmoid_cross_entropy, ops.softmax_cross_entropy):
+        found = []
+        for given in (labels.astype(dtype), labels.astype(np.float64)):
+            logits = Tensor(normal(2, 3), requires_grad=True)
+            loss = operation(given, logits)
+            (gradient,) = gradients([loss], [logits], [Tensor(np.ones(loss.shape))])
+            found.append((loss.numpy(), gradient.numpy()))
+        for one, other in zip(*found, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12)
