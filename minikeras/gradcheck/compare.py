@@ -105,6 +105,18 @@ class Comparison:
         at_point = _flat(values) if self.reference is self.subject else self._evaluate(self.reference.points)
         self.finite = bool(np.isfinite(at_point).all())
         self.probe = Probe(self._evaluate, self.reference.points, at_point, cotangent, self.settings.steps)
+        self.weight = float(cotangent[0]) if len(cotangent) == 1 else 1.0  # numbers of one output are told without it
+        self.rounding = 64.0 * _epsilon(values) * max(float(np.linalg.norm(at_point * cotangent)), self._largest())
+
+    def _largest(self) -> float:
+        """The size of the gradient that moves the value most."""
+        with np.errstate(all="ignore"):
+            sizes = [
+                float(np.linalg.norm(gradient)) * self.probe.size(i)
+                for i, gradient in enumerate(self.gradients)
+                if gradient is not None and gradient.size
+            ]
+        return max((size for size in sizes if np.isfinite(size)), default=0.0)
 
     def _beside(self) -> Arrays:
         points = [*self.subject.points]
@@ -201,8 +213,9 @@ class Comparison:
             if np.isnan(result.relative_error) or not relative <= result.relative_error:
                 unit = 1.0 if index is None else float(line.moves[i].flat[index])
                 result.index = None if index is None else _unraveled(index, result.shape)
+                unit *= self.weight
                 result.analytic, result.numeric = predicted / unit, measured / unit
-                result.absolute_error, result.relative_error = error / unit, relative
+                result.absolute_error, result.relative_error = error / abs(unit), relative
             if not good:
                 return False
         if zero:
@@ -233,8 +246,10 @@ class Comparison:
         def close(value: float, error: float) -> tuple[float, bool]:
             scale = max(spread, abs(value))
             allowed = max(settings.rtol * scale, min(error, 1e3 * settings.rtol * scale), tolerance)
-            both_zero = max(abs(value), abs(predicted)) <= error
-            return scale, bool(abs(predicted - value) <= allowed or both_zero)
+            nothing = max(error, self.rounding)
+            if max(abs(value), abs(predicted)) <= nothing:
+                return nothing, True
+            return scale, bool(abs(predicted - value) <= allowed)
 
         scale, good = close(measured, 8.0 * line.noise(first))
         if good:
@@ -265,6 +280,7 @@ class Comparison:
             point=self.subject.points[i],
             output_shape=self.output_shape,
             arrived=arrived,
+            weight=self.weight,
         )
 
     def _look_closer(self, result: Result, i: int, gradient: np.ndarray, arrived: bool) -> None:
@@ -412,7 +428,12 @@ def _fill(result: Result, e: Evidence) -> None:
     result.examined, result.errors = e.indices, errors / scale
     if e.line is not None:
         unit = float(next(iter(e.line.moves.values())).flat[int(e.indices[e.worst])])
-        result.sweep = swept(e.line, result.analytic * unit)
+        result.sweep = swept(e.line, result.analytic * unit * e.weight)
+
+
+def _epsilon(arrays: Arrays) -> float:
+    """The rounding of the least precise of some arrays."""
+    return max((float(np.finfo(array.dtype).eps) for array in arrays), default=0.0)
 
 
 def _flat(arrays: Arrays) -> np.ndarray:

@@ -62,7 +62,7 @@ def _map(figure: Any, axes: Any, result: Result, norm_class: Any) -> None:
         return
     size = math.prod(result.shape)
     errors = np.full(size, np.nan)
-    errors[result.examined] = np.maximum(np.nan_to_num(result.errors, nan=np.inf, posinf=1e300), 1e-17)
+    errors[result.examined] = np.clip(np.nan_to_num(result.errors, nan=np.inf), 1e-17, 1e3)
     picture = _flat(errors, result.shape)
     low, high = np.nanmin(picture), np.nanmax(picture)
     norm = norm_class(vmin=max(float(low), 1e-17), vmax=max(float(high), 10 * float(low)))

@@ -54,6 +54,7 @@ class Evidence:
         tolerance: Up to where they count as equal.
         kinks: Where there is none.
         output_shape: Shape of the output, if there is one only; the outputs' number else.
+        weight: What `analytic`, `numeric`, `errors` and `kinks` were divided by: the cotangent of a single output.
         claimed, measured: (outputs, examined elements): the Jacobians, where they are small enough.
         outputs: The values themselves, flat.
         arrived: Whether the claimed gradient was anything but None.
@@ -78,6 +79,7 @@ class Evidence:
     gradient: np.ndarray | None = None
     outputs: np.ndarray | None = None
     arrived: bool = True
+    weight: float = 1.0
     worst: int = 0
     line: Line | None = None
 
@@ -89,6 +91,7 @@ def examine(
     pull_back: PullBack,
     rng: np.random.Generator,
     rtol: float,
+    weight: float = 1.0,
     **known: Any,
 ) -> Evidence:
     """Measure the derivative of the outputs in the elements of an input.
@@ -100,6 +103,7 @@ def examine(
         pull_back: From a flat cotangent of all outputs to the claimed gradient of this input.
         rng: Chooses a sample of a large input.
         rtol: Tolerance, relative to the largest element.
+        weight: The cotangent, if there is one output only.
         **known: Other fields of `Evidence`.
     """
     size = gradient.size
@@ -123,7 +127,10 @@ def examine(
                 measured[:, k] = rates / unit
             if kink is not None:
                 kinks.append(kink)
-    analytic = gradient.reshape(-1)[indices].astype(np.float64)
+    analytic = gradient.reshape(-1)[indices].astype(np.float64) / weight
+    numeric, errors = numeric / weight, errors / abs(weight)
+    for kink in kinks:
+        kink.low, kink.high = sorted((kink.low / weight, kink.high / weight))
     finite = np.concatenate([analytic, numeric])[np.isfinite(np.concatenate([analytic, numeric]))]
     scale = float(np.abs(finite).max(initial=0.0))
     differences = np.abs(analytic - numeric)
@@ -143,7 +150,8 @@ def examine(
         measured=measured if claimed is not None else None,
         worst=worst,
         line=lines[worst] if lines else None,
-        gradient=gradient,
+        gradient=gradient / weight,
+        weight=weight,
         outputs=probe.outputs,
     )
 
