@@ -1,4 +1,4 @@
-"""Ten scripts written for Keras 2, run as they are by ``minikeras run`` and judged by the numbers that they print.
+"""Scripts written for Keras 2, run as they are by ``minikeras run`` and judged by the numbers that they print.
 
 Most of them compute the same a second time in plain NumPy and print both.
 """
@@ -175,3 +175,15 @@ def test_cross_validation_finds_the_least_squares_of_each_fold(run):
     assert printed["accuracy"] > 0.8
     assert printed["best epochs"] == 40
     assert printed["classes"] == "high low"
+
+
+def test_the_graph_of_a_model_is_used_as_in_keras_2(run):
+    printed = run("graph_idioms")
+    assert printed["vae"] == pytest.approx(printed["vae by hand"], rel=1e-3)  # the sample has a little noise
+    assert printed["vae falls to"] < 0.97
+    assert printed["loss of a step"] == close(printed["loss of train_on_batch"])
+    assert printed["gradient step differs by"] < 1e-6
+    assert printed["train_on_batch differs by"] < 1e-6
+    assert printed["attention differs by"] < 1e-6
+    assert printed["axes of the embedding"] == 3
+    assert printed["tensor as input differs by"] == 0

@@ -7,6 +7,7 @@ running it on small arrays. :func:`evaluate` replays the record on real values, 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -428,7 +429,8 @@ def infer(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict[s
 
 def _probed(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict[str, Any]) -> tuple[Any, Any]:
     """What the operation gives for two choices of the free sizes, the first pair that gives it room."""
-    shapes = [symbol.shape for symbol in symbols_in(inputs) if None in symbol.shape]
+    symbols = symbols_in(inputs)
+    shapes = [symbol.shape for symbol in symbols if None in symbol.shape]
     failure: Exception | None = None
     found: Any = None
     for sizes in _PROBES if shapes else _PROBES[:1]:
@@ -441,6 +443,12 @@ def _probed(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict
             continue
         if not _vanishes(found[0], inputs):
             break
+    if failure is not None and not found and not any(None in shape[1:] for shape in shapes):
+        # Beside an input of a fixed batch no other size may fit: then the batch isn't free.
+        for size in sorted({symbol.shape[0] for symbol in symbols if symbol.shape and symbol.shape[0]}):
+            with contextlib.suppress(ValueError, IndexError):
+                result = _probe(operation, inputs, static, size)
+                return result, result
     if failure is not None and not found:
         raise failure
     return found

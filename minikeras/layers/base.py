@@ -44,6 +44,7 @@ from .shapes import (
     map_inputs,
     map_shapes,
     masks_of,
+    shape_first,
     shapes_of,
 )
 
@@ -399,6 +400,7 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
 
     # ------------------------------------------------------------------ weights
 
+    @shape_first
     def add_weight(
         self,
         name: str | None = None,

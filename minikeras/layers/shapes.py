@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from .. import checks
 from ..core.tensor import Tensor
 
 Shape = tuple[int | None, ...]
+T = TypeVar("T")
 
 
 class InputSpec:
@@ -123,3 +125,20 @@ def map_shapes(function: Callable[[Shape], Any], shapes: Any) -> Any:
 def count(number: int, noun: str) -> str:
     """Return a number and its noun, in the plural where it is one."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def shape_first(add_weight: Callable[..., T]) -> Callable[..., T]:
+    """Let `Layer.add_weight` take the shape first, and the name behind it, as Keras 2 still does (decorator)."""
+
+    @functools.wraps(add_weight)
+    def wrapper(self: Any, *args: Any, **keywords: Any) -> T:
+        if args and isinstance(args[0], (tuple, list)):
+            shape, *args = args  # type: ignore[assignment]
+            keywords["shape"] = shape
+            if args and isinstance(args[0], str):
+                keywords["name"], *args = args  # type: ignore[assignment]
+            if args:
+                raise TypeError(f"{self}: add_weight takes its further arguments by name. Received: {args!r:.100}")
+        return add_weight(self, *args, **keywords)
+
+    return wrapper

@@ -265,3 +265,10 @@ def test_a_free_dimension_has_no_length() -> None:
 def test_backward_is_refused() -> None:
     with pytest.raises(RuntimeError, match="not on the tape"):
         (symbol(2) * 2.0).sum().backward()
+
+
+def test_an_operation_on_a_fixed_and_a_free_batch_takes_the_fixed_one():
+    fixed, free = SymbolicTensor((32, 5)), SymbolicTensor((None, 5))
+    assert (fixed + free).shape == (32, 5)
+    with pytest.raises(ValueError, match="could not be broadcast"):
+        fixed + SymbolicTensor((None, 4))

@@ -468,3 +468,21 @@ def test_a_call_that_returns_no_tensor_is_named():
 
     with pytest.raises(TypeError, match=r"Broken 'broken_.*': call must return a Tensor. Received: NoneType"):
         Broken()(np.ones(2))
+
+
+def test_add_weight_takes_the_shape_first_as_layers_of_keras_1_give_it():
+    class Old(Layer):
+        def build(self, input_shape):
+            self.by_name = self.add_weight((input_shape[-1], 2), initializer="ones", name="first")
+            self.in_order = self.add_weight([3], "second", initializer="zeros")
+            super().build(input_shape)
+
+        def call(self, inputs):
+            return inputs
+
+    layer = Old(name="old")
+    layer(np.ones((1, 4)))
+    assert [(weight.name, weight.shape) for weight in layer.weights] == [("old/first", (4, 2)), ("old/second", (3,))]
+    assert layer.by_name.numpy().sum() == 8
+    with pytest.raises(TypeError, match=r"add_weight takes its further arguments by name\. Received: \['float32'\]"):
+        layer.add_weight((2,), "third", "float32")
