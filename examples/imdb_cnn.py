@@ -2,8 +2,8 @@
 
 The reviews are generated: numbers of words, as `imdb.load_data` gives them, of which a few are praise, blame or a
 negation. "Not bad" is praise and "not good" is blame, and there are as many negations where they negate nothing. So the
-words alone say nothing, only what stands next to what: a model that counts words guesses, the network is right in about
-99 of 100 reviews.
+words alone say nothing, only what stands next to what: a model that counts words guesses, the network is right in more
+than 99 of 100 reviews (with each of three seeds).
 """
 
 from __future__ import annotations

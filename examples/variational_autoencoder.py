@@ -3,7 +3,8 @@
 The encoder turns a digit into a normal distribution over a few numbers, the decoder turns numbers drawn from it back
 into a digit (Kingma and Welling, *Auto-Encoding Variational Bayes*, 2013). What is minimised is a bound on the nats
 that it takes to tell a digit: those that it costs to tell the numbers, and those that their picture leaves to be told.
-It is compared with the cost of telling each pixel, ink or paper, of its own, knowing how often it is ink.
+It takes 20 to 21 nats (of three seeds), against 25 for telling each pixel, ink or paper, of its own, knowing how often
+it is ink.
 """
 
 from __future__ import annotations
