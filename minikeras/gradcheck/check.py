@@ -229,6 +229,7 @@ def assert_gradients(f: Any, *arguments: Any, **options: Any) -> GradientReport:
     Raises:
         GradientError: An AssertionError, if a gradient is wrong or can't be confirmed.
     """
+    __tracebackhide__ = True  # pytest shows the caller's line
     report = f if isinstance(f, GradientReport) else check_gradients(f, *arguments, **options)
     if not report.ok:
         raise GradientError(report)
