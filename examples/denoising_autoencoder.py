@@ -1,8 +1,8 @@
 """Clean noisy handwritten digits with a convolutional autoencoder.
 
 Strided convolutions press each digit together, transposed ones unfold it again (Vincent et al., *Extracting and
-Composing Robust Features with Denoising Autoencoders*, 2008). On new digits it leaves 54 to 55 % of the noise, 8 to 10 %
-less than the best linear filter does (least squares, from all pixels to each; of three seeds).
+Composing Robust Features with Denoising Autoencoders*, 2008). On new digits it leaves 54 to 55 % of the noise, 8 to
+10 % less than the best linear filter does (least squares, from all pixels to each; of three seeds).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Both digits go through one convolutional network, and the distance of what comes out is the answer: near for two images
 of one digit, at least a margin apart for others (Hadsell, Chopra and LeCun, *Dimensionality Reduction by Learning an
-Invariant Mapping*, 2006). It is right about 99 of 100 new pairs, the distance between the pixels themselves about 80 (of
-three seeds).
+Invariant Mapping*, 2006). It is right about 99 of 100 new pairs, the distance between the pixels themselves about 80
+(of three seeds).
 """
 
 from __future__ import annotations
