@@ -73,6 +73,7 @@ from .elementwise import (
 from .linalg import dense, dot, einsum, matmul, tensordot
 from .nn import (
     batch_norm,
+    cross_entropy,
     dropout,
     elu,
     hard_sigmoid,
@@ -153,6 +154,7 @@ __all__ = [
     "cos",
     "cosh",
     "crop",
+    "cross_entropy",
     "cumprod",
     "cumsum",
     "dense",

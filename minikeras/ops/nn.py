@@ -19,6 +19,8 @@ from .elementwise import (
     exp,
     greater,
     greater_equal,
+    log,
+    over,
     reciprocal,
     sigmoid,
     sqrt,
@@ -290,6 +292,50 @@ softmax_cross_entropy.vjps(
         expand_dims(g, axis) * (softmax(logits, axis=axis) * reduce_sum(labels, axis=axis, keepdims=True) - labels)
     ),
 )
+
+
+@primitive
+def cross_entropy(labels: Any, probabilities: Any, *, epsilon: float) -> Any:
+    """``-sum(labels * log(p))`` along the last axis, of probabilities made to sum to one and kept off 0 and 1.
+
+    Args:
+        labels: distributions along the last axis, of the shape of the probabilities.
+        probabilities: at least 0. A row of zeros isn't NaN, but ``epsilon`` each.
+        epsilon: how far they are kept from 0 and 1; beyond, the derivative is 0.
+
+    Returns:
+        Tensor without the last axis.
+    """
+    shares = over.forward(probabilities, np.sum(probabilities, axis=-1, keepdims=True))
+    return -np.sum(labels * np.log(np.clip(shares, epsilon, 1.0 - epsilon)), axis=-1)
+
+
+@cross_entropy.backward
+def _(g: Tensor, needs: tuple[bool, bool], labels: Tensor, probabilities: Tensor, epsilon: float) -> Any:
+    dlabels = None
+    if needs[0]:
+        shares = over(probabilities, reduce_sum(probabilities, axis=-1, keepdims=True))
+        dlabels = -expand_dims(g, -1) * log(clip(shares, epsilon, 1.0 - epsilon))
+    return dlabels, cross_entropy_grad(g, labels, probabilities, epsilon=epsilon) if needs[1] else None
+
+
+@primitive
+def cross_entropy_grad(delta: Any, labels: Any, probabilities: Any, *, epsilon: float) -> Any:
+    """Back through :func:`cross_entropy`, to the probabilities."""
+    total = np.sum(probabilities, axis=-1, keepdims=True)
+    shares = over.forward(probabilities, total)
+    kept = np.clip(shares, epsilon, 1.0 - epsilon)
+    slope = np.where(np.equal(kept, shares), -delta[..., None] * labels / kept, 0)
+    return over.forward(slope - np.sum(slope * shares, axis=-1, keepdims=True), total)
+
+
+@cross_entropy_grad.composite
+def _(delta: Tensor, labels: Tensor, probabilities: Tensor, *, epsilon: float) -> Tensor:
+    total = reduce_sum(probabilities, axis=-1, keepdims=True)
+    shares = over(probabilities, total)
+    kept = clip(shares, epsilon, 1.0 - epsilon)
+    slope = where(equal(kept, shares), -expand_dims(delta, -1) * labels / kept, 0.0)
+    return over(slope - reduce_sum(slope * shares, axis=-1, keepdims=True), total)
 
 
 @primitive

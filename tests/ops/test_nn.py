@@ -7,12 +7,13 @@ import pytest
 
 from minikeras import Tensor, kernels, ops
 from minikeras.core.tape import gradients
-from minikeras.ops.nn import _relu, batch_norm_grad, sigmoid_residual, softmax_grad
+from minikeras.ops.nn import _relu, batch_norm_grad, cross_entropy_grad, sigmoid_residual, softmax_grad
 from tests.numerical import check_gradients
 from tests.ops.cases import Case, normal, parametrize
 
 KEEP = normal(2, 3, seed=9) > 0
 LABELS = np.array([[0.2, 0.5, 0.3], [1.0, 0.0, 0.0]])
+POSITIVE = np.array([[0.3, 1.9, 0.7], [0.1, 0.4, 0.3]])  # the shares of 0.3 and 0.1 are below 0.2
 NORMALIZATIONS: list[tuple[tuple[int, ...], int]] = [((6, 3), -1), ((3, 2, 4), 1), ((2, 3, 2, 2), -1), ((2, 5), 0)]
 
 
@@ -104,6 +105,14 @@ CASES = [
     Case(ops.dropout, "stretched", lambda x: ops.dropout(x, keep=KEEP[:, :1], scale=2.0), [normal(2, 3)]),
     *batch_norm_cases(),
     Case(ops.softmax_cross_entropy, "both", ops.softmax_cross_entropy, [LABELS, normal(2, 3)]),
+    Case(ops.cross_entropy, "both", lambda y, p: ops.cross_entropy(y, p, epsilon=1e-7), [LABELS, POSITIVE]),
+    Case(ops.cross_entropy, "some beyond epsilon", lambda p: ops.cross_entropy(LABELS, p, epsilon=0.2), [POSITIVE]),
+    Case(
+        cross_entropy_grad,
+        "some beyond epsilon",
+        lambda d, y, p: cross_entropy_grad(d, y, p, epsilon=0.2),
+        [normal(2), LABELS, POSITIVE],
+    ),
     Case(
         ops.softmax_cross_entropy,
         "axis 0",
@@ -183,6 +192,9 @@ def test_cross_entropies_follow_their_definitions_and_do_not_overflow() -> None:
     q = 1 / (1 + np.exp(-logits))
     expected = -LABELS * np.log(q) - (1 - LABELS) * np.log(1 - q)
     np.testing.assert_allclose(ops.sigmoid_cross_entropy(LABELS, logits).numpy(), expected)
+    shares = POSITIVE / POSITIVE.sum(axis=-1, keepdims=True)
+    expected = -(LABELS * np.log(np.clip(shares, 0.2, 0.8))).sum(axis=-1)
+    np.testing.assert_allclose(ops.cross_entropy(LABELS, POSITIVE, epsilon=0.2).numpy(), expected)
     extreme = np.array([[-1e4, 0.0, 1e4]], np.float32)
     assert np.isfinite(ops.softmax_cross_entropy(np.ones((1, 3), np.float32), extreme).numpy()).all()
     assert np.isfinite(ops.sigmoid_cross_entropy(np.ones((1, 3), np.float32), extreme).numpy()).all()
