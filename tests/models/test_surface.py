@@ -52,6 +52,26 @@ def test_gradient_and_hessian_agree_with_differences(training, batch_size):
     np.testing.assert_allclose(products, products.T, atol=1e-12)
 
 
+CURVED = {
+    "DepthwiseConv2D": lambda: layers.DepthwiseConv2D(3, depth_multiplier=2, activation="tanh", dtype="float64"),
+    "SeparableConv2D": lambda: layers.SeparableConv2D(2, 3, activation="sigmoid", dtype="float64"),
+    "Conv2DTranspose": lambda: layers.Conv2DTranspose(2, 3, strides=2, activation="softplus", dtype="float64"),
+    "Conv2D in groups": lambda: layers.Conv2D(3, 2, groups=3, dilation_rate=2, activation="elu", dtype="float64"),
+    "LocallyConnected2D": lambda: layers.LocallyConnected2D(2, 3, activation="tanh", dtype="float64"),
+    "MaxPooling2D": lambda: layers.MaxPooling2D(2),
+    "PReLU": lambda: layers.PReLU(alpha_initializer="random_uniform", shared_axes=[1, 2], dtype="float64"),
+}
+
+
+@pytest.mark.parametrize("name", CURVED)
+def test_products_with_the_hessian_through_other_layers_agree_with_differences_of_gradients(name):
+    surface = convnet(CURVED[name]()).loss_surface(X, Y, training=True)
+    here, step = surface.start, 1e-5
+    for v in np.random.default_rng(1).normal(size=(3, surface.size)):
+        expected = (surface.gradient(here + step * v) - surface.gradient(here - step * v)) / (2 * step)
+        np.testing.assert_allclose(surface.hvp(here, v), expected, rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("batch_size", [None, 3])
 def test_the_loss_and_the_metrics_are_those_of_evaluate(batch_size):
     model = convnet(metrics=["accuracy"], dtype="float32")
