@@ -409,7 +409,7 @@ def _asymmetry(
         scale = max(map(float, parts), default=0.0)
         one, other = sum(map(float, first)), sum(map(float, last))
     allowed = 1e-6 if second.settings.steps is DOUBLE and second.reference is second.subject else 1e-3
-    if not np.isfinite(one - other) or abs(one - other) <= allowed * scale:
+    if not np.isfinite(one - other) or abs(one - other) <= max(allowed * scale, second.rounding):
         return []
     size = sum(d.size for d in directions)
     verdict = Verdict(WRONG, "the Hessian is not symmetric, so the gradient is not that of any function")
@@ -428,7 +428,8 @@ def _fill(result: Result, e: Evidence) -> None:
     result.examined, result.errors = e.indices, errors / scale
     if e.line is not None:
         unit = float(next(iter(e.line.moves.values())).flat[int(e.indices[e.worst])])
-        result.sweep = swept(e.line, result.analytic * unit * e.weight)
+        unit *= e.weight
+        result.sweep = swept(e.line, result.analytic * unit, scale * abs(unit))
 
 
 def _epsilon(arrays: Arrays) -> float:

@@ -50,6 +50,8 @@ def _curve(axes: Any, result: Result) -> None:
         axes.set(xticks=[], yticks=[])
         return
     axes.loglog(*zip(*points, strict=True), marker="o")
+    errors = [error for _, error in points]
+    axes.set_ylim(min(min(errors) / 3, max(errors) / 1e4), 3 * max(errors))
     axes.invert_xaxis()
     axes.grid(alpha=0.3)
 
@@ -64,11 +66,14 @@ def _map(figure: Any, axes: Any, result: Result, norm_class: Any) -> None:
     errors = np.full(size, np.nan)
     errors[result.examined] = np.clip(np.nan_to_num(result.errors, nan=np.inf), 1e-17, 1e3)
     picture = _flat(errors, result.shape)
-    low, high = np.nanmin(picture), np.nanmax(picture)
-    norm = norm_class(vmin=max(float(low), 1e-17), vmax=max(float(high), 10 * float(low)))
+    norm = norm_class(
+        vmin=1e-12, vmax=max(float(np.nanmax(picture)), 1.0)
+    )  # one scale for all, so that bright is wrong
     image = axes.imshow(picture, norm=norm, cmap="magma", aspect="auto", interpolation="nearest")
     rows, columns = _axes_of(result.shape)
     axes.set(xlabel=columns, ylabel=rows)
+    if not rows:
+        axes.set_yticks([])
     figure.colorbar(image, ax=axes, label="relative error")
 
 

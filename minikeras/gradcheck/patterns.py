@@ -293,6 +293,20 @@ def low_rank(view: View, e: Evidence) -> Pattern | None:
     )
 
 
+def in_a_part(view: View, e: Evidence) -> Pattern | None:
+    """Wrong in some elements only: where, and by how much if that is the same for all."""
+    wrong = np.abs(view.claimed - view.measured) > view.tolerance
+    columns = wrong.any(axis=0)
+    if not columns.any() or columns.all():
+        return None
+    k = _factor(view.claimed[wrong], view.measured[wrong], view.tolerance)
+    if k is None and not (np.abs(view.measured[wrong]) > view.tolerance).any():
+        what = "not zero where the function doesn't depend on the input"
+    else:
+        what = "wrong" if k is None or np.count_nonzero(wrong) < 2 else f"wrong by a factor of {name_of(k)}"
+    return Pattern("wrong", f"{what} in a part: {_columns(columns, view, e)}; right elsewhere", False)
+
+
 Recogniser = Callable[[View, Evidence], "Pattern | None"]
 PATTERNS: tuple[Recogniser, ...] = (
     nothing,
@@ -309,6 +323,7 @@ PATTERNS: tuple[Recogniser, ...] = (
     frozen_factor,
     missing_entries,
     low_rank,
+    in_a_part,
 )
 
 
@@ -432,12 +447,14 @@ def places(shape: tuple[int, ...], indices: np.ndarray, most: int = 3) -> str:
 def _columns(wrong: np.ndarray, view: View, e: Evidence) -> str:
     """Which elements of the input: an index along an axis where that says it."""
     if view.columns is not None:
-        whole = wrong.reshape(view.columns)
-        for axis in range(whole.ndim):
-            others = tuple(a for a in range(whole.ndim) if a != axis)
-            any_, all_ = whole.any(axis=others), whole.all(axis=others)
-            if (any_ == all_).all() and not any_.all():
-                return f"{_index_words(np.flatnonzero(any_).tolist(), whole.shape[axis])} along axis {axis}"
+        box = [np.unique(indices).tolist() for indices in np.nonzero(wrong.reshape(view.columns))]
+        if math.prod(map(len, box)) == np.count_nonzero(wrong):
+            parts = zip(range(len(box)), box, view.columns, strict=True)
+            return " and ".join(
+                f"{_index_words(indices, size)} along axis {axis}"
+                for axis, indices, size in parts
+                if len(indices) < size
+            )
     return f"{np.count_nonzero(wrong)} of {len(wrong)} elements, as {places(e.shape, e.indices[wrong])}"
 
 

@@ -190,9 +190,12 @@ def _details(result: Result) -> list[str]:
         place = "along a random direction" if result.index is None else f"worst at {list(result.index)}"
         if result.index == ():
             place = "there"
+        first, second = "the gradient says", "differences say"
+        if result.name == "Hessian":
+            place, first, second = "along two random directions", "one after the other", "the other way round"
         lines += _wrapped(
             "         ",
-            f"{place}: the gradient says {result.analytic:.10g}, differences say {result.numeric:.10g} "
+            f"{place}: {first} {result.analytic:.10g}, {second} {result.numeric:.10g} "
             f"(absolute error {result.absolute_error:.2g}, relative {result.relative_error:.2g})",
         )
     if result.sweep:
