@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
@@ -14,6 +15,13 @@ from ..layers.shapes import as_size
 from ..utils.enqueuer import GeneratorEnqueuer, OrderedEnqueuer, SequenceEnqueuer
 from ..utils.sequence import Sequence
 from .data import Samples, epoch_order
+
+
+def as_steps(value: Any, owner: Any, argument: str) -> int:
+    """A number of batches; of ``len(x) / batch_size``, as Keras 2 scripts write it, the last is a part, and counts."""
+    if isinstance(value, float) and 0 < value < math.inf:
+        value = math.ceil(value)
+    return as_size(value, owner, argument)
 
 
 class ArrayFeed:
@@ -94,7 +102,7 @@ class GeneratorFeed:
             steps = len(source)
         if steps is None:
             raise ValueError(f"{owner}: a generator has no length: say how many batches to take by {argument}=...")
-        self.steps = as_size(steps, owner, argument)
+        self.steps = as_steps(steps, owner, argument)
         self._source = source
         self._convert = convert
         self._owner = owner

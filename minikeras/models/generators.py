@@ -8,7 +8,7 @@ from typing import Any
 from ..callbacks import Callback, History
 from ..layers.shapes import as_size
 from .data import Samples
-from .feeding import ArrayFeed, Feed, GeneratorFeed, is_generator
+from .feeding import ArrayFeed, Feed, GeneratorFeed, as_steps, is_generator
 from .legacy import renamed
 from .loops import Loops, single
 
@@ -194,7 +194,7 @@ class GeneratorTrainer(Loops):
         if is_generator(data):
             return self._generator_feed(data, steps, self._samples_of, queue, "validation_steps")
         samples = self._validation_samples(data)
-        return ArrayFeed(samples, batch_size, steps=steps and as_size(steps, self, "validation_steps"))
+        return ArrayFeed(samples, batch_size, steps=steps and as_steps(steps, self, "validation_steps"))
 
     def _validation_samples(self, data: Any) -> Samples:
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):

@@ -13,7 +13,7 @@ from .. import checks
 from ..callbacks import Callback, History
 from ..layers.shapes import as_size
 from .data import Samples, labels_are_sorted
-from .feeding import ArrayFeed, is_generator
+from .feeding import ArrayFeed, as_steps, is_generator
 from .full_batch import FullBatchTrainer
 from .legacy import renamed
 from .loops import single
@@ -333,7 +333,7 @@ class Trainer(FullBatchTrainer):
         """A number of steps, if it is one and so many samples suffice for it; None stays None."""
         if steps is None:
             return None
-        steps = as_size(steps, self, argument)
+        steps = as_steps(steps, self, argument)
         if samples is not None and (steps - 1) * batch_size >= samples:
             raise ValueError(
                 f"{self}: {samples} samples make {-(-samples // batch_size)} steps with batches of {batch_size}. "

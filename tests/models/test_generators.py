@@ -74,6 +74,17 @@ def test_batches_from_anywhere_train_as_arrays_do(kind, workers):
     trained_alike(one, other)
 
 
+def test_steps_that_are_a_quotient_are_rounded_up():
+    model = classifier()
+    history = model.fit_generator(forever(X, LABELS), steps_per_epoch=len(X) / 8, epochs=1, verbose=0)
+    assert history.params["steps"] == 7
+    assert len(model.predict_generator(forever(X), steps=0.5)) == 8
+    model.fit(X, LABELS, batch_size=8, steps_per_epoch=len(X) / 8, verbose=0)
+    for steps in (-0.5, 0.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"steps must be a positive integer. Received: {steps}"):
+            model.predict_generator(forever(X), steps=steps)
+
+
 def test_a_sequence_knows_its_number_of_steps():
     sequence = Batches(X, LABELS)
     history = classifier().fit_generator(sequence, epochs=2, shuffle=False, verbose=0)
