@@ -61,6 +61,20 @@ def conv(x, w, strides, padding, dilation, groups):
     return y
 
 
+def conv_gradients(x, w, g, case):
+    """Both adjoints read off the naive convolution, which is linear in each argument."""
+    dx, dw = np.zeros(x.shape), np.zeros(w.shape)
+    groups, inputs, filters = case["groups"], w.shape[-2], w.shape[-1] // case["groups"]
+    steps = case["strides"], case["dilation"], case["padding"]
+    for o, tap, i in reads(x.shape[1:-1], w.shape[:-2], *steps):
+        for group in range(groups):
+            read, written = (slice(group * n, (group + 1) * n) for n in (inputs, filters))
+            cotangent = g[(slice(None), *o, written)]
+            dx[(slice(None), *i, read)] += cotangent @ w[tap][:, written].T
+            dw[tap][:, written] += x[(slice(None), *i, read)].T @ cotangent
+    return dx, dw
+
+
 def depthwise_conv(x, w, strides, padding, dilation):
     lengths, window = x.shape[1:-1], w.shape[:-2]
     channels, multiplier = w.shape[-2:]
@@ -69,6 +83,19 @@ def depthwise_conv(x, w, strides, padding, dilation):
         for c, m in itertools.product(range(channels), range(multiplier)):
             y[(slice(None), *o, c * multiplier + m)] += x[(slice(None), *i, c)] * w[tap][c, m]
     return y
+
+
+def depthwise_gradients(x, w, g, case):
+    """Both adjoints read off the naive depthwise convolution."""
+    dx, dw = np.zeros(x.shape), np.zeros(w.shape)
+    multiplier = w.shape[-1]
+    steps = case["strides"], case["dilation"], case["padding"]
+    for o, tap, i in reads(x.shape[1:-1], w.shape[:-2], *steps):
+        for c, m in np.ndindex(*w.shape[-2:]):
+            cotangent = g[(slice(None), *o, c * multiplier + m)]
+            dx[(slice(None), *i, c)] += cotangent * w[tap][c, m]
+            dw[tap][c, m] += x[(slice(None), *i, c)] @ cotangent
+    return dx, dw
 
 
 def windows_inside(lengths, window, strides, padding):
