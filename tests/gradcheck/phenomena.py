@@ -50,6 +50,15 @@ def _cosine_quotient(x: Any) -> Any:
     return (1.0 - ops.cos(x)) / ops.square(x)
 
 
+def _exponential_quotient(x: Any) -> Any:
+    return (ops.exp(x) - 1.0 - x) / ops.square(x)
+
+
+def _single(f: Callable[..., Any], x: Any) -> Any:
+    """A function in float32, whatever it is given."""
+    return ops.cast(f(ops.cast(x, "float32")), "float64")
+
+
 def _tiny(seed: int) -> np.ndarray:
     return 1e-6 * np.random.default_rng(seed).uniform(1, 2, 4)
 
@@ -77,6 +86,16 @@ PHENOMENA = [
     case("cancellation", "a sum of squares", ("precision", "agrees"),
          lambda x: ops.sum(ops.square(x + 1e7)) * 1e-7 - 1e7, normal(3)),
     case("cancellation", "a quotient of zeros", PRECISION, _cosine_quotient, _tiny),
+    case("rounded", "a float32 product", PRECISION, lambda x: _single(lambda y: y @ np.ones((4, 3), np.float32), x),
+         normal(2, 4)),
+    case("rounded", "a float32 softmax", PRECISION, lambda x: _single(ops.softmax, x), normal(3, 4)),
+    case("rounded", "a float32 square", PRECISION, lambda x: _single(ops.square, x), normal(5)),
+    case("rounded", "a float32 tanh", PRECISION, lambda x: _single(ops.tanh, x), normal(2, 3)),
+    case("rounded", "a float16 tanh", PRECISION, lambda x: ops.cast(ops.tanh(ops.cast(x, "float16")), "float64"),
+         normal(2, 3)),
+    case("cancellation", "exp(x) - 1 - x over a square", PRECISION, _exponential_quotient, _tiny),
+    case("cancellation", "a sine quotient", PRECISION, lambda x: (x - ops.sin(x)) / (x * ops.square(x)), _tiny),
+    case("cancellation", "a root of a large sum", PRECISION, lambda x: (ops.sqrt(x + 1e12) - 1e6) * 1e6, normal(4)),
     case("noise", "a random factor", ("non-deterministic",), _random, normal(4)),
     case("noise", "a factor near one", ("non-deterministic",), _averaged, normal(4)),
     case("constant", "zero times", INDEPENDENT, lambda x: x * 0.0 + 1.0, normal(4)),

@@ -280,7 +280,9 @@ SLIDING = [
     reading(SAME, "transposed", "w", TRANSPOSED, after=transposed(2, 3), detail="channels"),
     reading(SAME, "transposed", "w", TRANSPOSED, after=transposed(0, 1), detail="the window"),
     reading(STRIDED, "stride and dilation swapped", "x", WRONG, strides=lambda v: (1,), dilation=lambda v: (2,)),
-    reading(STRIDED, "stride and dilation swapped", "w", WRONG, strides=lambda v: (1,), dilation=lambda v: (2,)),
+    # with as many taps as positions this exchanges the two
+    reading(STRIDED, "stride and dilation swapped", "w", ("wrong", "transposed"), strides=lambda v: (1,),
+            dilation=lambda v: (2,)),
     reading(LEFT, "padding's side", "x", WRONG, padding=lambda v: ((0, 2),)),
     reading(LEFT, "padding's side", "w", WRONG, padding=lambda v: ((1, 1),)),
     reading(SAME, "off by one", "x", WRONG, padding=lambda v: ((0, 2), (1, 1))),
@@ -374,7 +376,8 @@ NETWORKS = [
             detail="labels forgotten"),
     rule(ops.dropout, "condition ignored", "x", WRONG, lambda g, scale: g * scale),
     rule(ops.dropout, "factor", "x", FACTOR, lambda g, keep: g * np.asarray(keep, float), "scale forgotten"),
-    rule(ops.dropout, "condition transposed", "x", WRONG, lambda g, keep, scale: g * (keep.T * scale)),
+    rule(ops.dropout, "condition transposed", "x", ("wrong", "transposed"),
+         lambda g, keep, scale: g * (keep.T * scale)),
     Mutation(ELU, "wrong formula", "x", WRONG,
              replaced(ops.elu, "x", lambda g, x: g * ops.where(x > 0, 1.0, ops.exp(x))), "alpha forgotten"),
     *[
