@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         utils,
         wrappers,
     )
+    from .debug import profile
     from .layers import Input
     from .models import Model, Sequential
 
@@ -76,6 +77,7 @@ __all__ = [
     "optimizers",
     "preprocessing",
     "primitive",
+    "profile",
     "regularizers",
     "seed_scope",
     "set_seed",
@@ -85,7 +87,7 @@ __all__ = [
     "wrappers",
 ]
 
-_lazy_objects = {"Input": "layers", "Model": "models", "Sequential": "models"}
+_lazy_objects = {"Input": "layers", "Model": "models", "Sequential": "models", "profile": "debug"}
 _lazy_modules = frozenset(__all__) - globals().keys() - _lazy_objects.keys()
 
 

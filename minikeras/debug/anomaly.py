@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ContextDecorator
 from dataclasses import replace
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from ..core import tape
 from ..core.primitive import Primitive
 from ..core.tensor import Parameter, Tensor
+from . import looking
 from .finite import Defect, find_defect
 from .origin import Origin, checksums_of, here, input_names
 
@@ -99,26 +99,53 @@ class detect_anomaly(ContextDecorator):
         self.writes = bool(writes)
 
     def __enter__(self) -> detect_anomaly:
-        _watch.detectors = (*_watch.detectors, _Detector(_CHECKS[self.check], self.writes))
-        _install()
+        looking.begin(_Detector(_CHECKS[self.check], self.writes))
         return self
 
     def __exit__(self, *exception: object) -> None:
-        _watch.detectors = _watch.detectors[:-1]
-        _uninstall()
+        detector = looking.innermost(_Detector)
+        if detector is not None:
+            looking.end(detector)
 
     def _recreate_cm(self) -> detect_anomaly:
         return detect_anomaly(self.check, writes=self.writes)
 
 
-class _Detector:
-    """What one `detect_anomaly` looks for, and what it has seen."""
+class _Detector(looking.Looker):
+    """What one `detect_anomaly` looks for, and what it has seen. The innermost one looks, and those around it don't."""
 
     def __init__(self, kinds: tuple[str, ...], writes: bool) -> None:
         self.kinds = kinds
         self.writes = writes
         self.infinite_constants = False  # the program works with infinities that it wrote itself
         self.derivative: Origin | None = None  # of what, while a derivative is computed
+
+    def around_call(self, run: looking.Run, operation: Primitive, /, *inputs: Any, **static: Any) -> Any:
+        """Run an operation and look at its outputs."""
+        if self is not looking.innermost(_Detector):
+            return run()
+        with np.errstate(all="ignore"):
+            outputs = run()
+        results = outputs if isinstance(outputs, (list, tuple)) else (outputs,)
+        if not any(output is not None and output.symbolic for output in results):
+            self.after_call(operation, inputs, static, results)
+        return outputs
+
+    def around_derivative(self, run: looking.Run, operation: Primitive, *arguments: Any) -> Any:
+        """Run the derivative of an operation and look at what it receives and gives."""
+        if self is not looking.innermost(_Detector) or self.derivative is not None:
+            return run()
+        node, cotangents, _ = arguments
+        self.before_derivative(node, cotangents)
+        origin = getattr(node, "origin", None) or Origin(None, 0, "")
+        self.derivative = origin.within_derivative_of(operation.name)
+        try:
+            with np.errstate(all="ignore"):
+                values = run()
+        finally:
+            self.derivative = None
+        self.after_derivative(node, cotangents, values)
+        return values
 
     def after_call(
         self, operation: Primitive, inputs: tuple[Any, ...], static: dict[str, Any], results: Sequence[Tensor | None]
@@ -218,8 +245,11 @@ class _Detector:
                     parameter=parameter,
                 )
 
-    def around_walk(self, walk: Callable[..., Any], outputs: list[Tensor], seeds: list[Tensor], *rest: Any) -> Any:
+    def around_walk(self, run: looking.Run, *arguments: Any) -> Any:
         """Look at the gradients that backward starts from, and at those that it ends with."""
+        if self is not looking.innermost(_Detector) or self.derivative is not None:
+            return run()
+        outputs, seeds = arguments[:2]
         for output, seed in zip(outputs, seeds, strict=True):
             if defect := find_defect(seed.data, self.kinds):
                 operation = "leaf" if output.node is None else output.node.operation.name
@@ -227,7 +257,7 @@ class _Detector:
                 origin = getattr(output.node, "origin", None)
                 raise _error(text, defect, "", origin, phase="backward", operation=operation, received=True)
         with np.errstate(all="ignore"):
-            arrivals = walk(outputs, seeds, *rest)
+            arrivals = run()
         for tensor, value in arrivals:
             if defect := find_defect(value.data, self.kinds):
                 text = f"backward: {_a(defect.kind)} in the gradient of {_what(tensor)}"
@@ -235,70 +265,6 @@ class _Detector:
                 name = getattr(tensor, "name", None)
                 raise _error(text, defect, between, None, phase="backward", operation="sum", parameter=name)
         return arrivals
-
-
-class _Watch(threading.local):
-    detectors: tuple[_Detector, ...] = ()
-
-
-_watch = _Watch()
-_lock = threading.Lock()
-_users = 0
-_call, _pull_back, _walk = Primitive.__call__, Primitive.pull_back, tape._walk
-
-
-def _install() -> None:
-    """Put the looking versions in place for the first who asks, so that nobody pays who doesn't."""
-    global _users
-    with _lock:
-        _users += 1
-        if _users == 1:
-            Primitive.__call__, Primitive.pull_back = _looking_call, _looking_pull_back  # type: ignore[method-assign]
-            tape._walk = _looking_walk  # type: ignore[assignment]
-
-
-def _uninstall() -> None:
-    global _users
-    with _lock:
-        _users -= 1
-        if _users == 0:
-            Primitive.__call__, Primitive.pull_back = _call, _pull_back  # type: ignore[method-assign]
-            tape._walk = _walk
-
-
-def _looking_call(self: Primitive, *inputs: Any, **static: Any) -> Any:
-    if not _watch.detectors:  # another thread asked
-        return _call(self, *inputs, **static)
-    with np.errstate(all="ignore"):
-        outputs = _call(self, *inputs, **static)
-    results = outputs if isinstance(outputs, (list, tuple)) else (outputs,)
-    if not any(output is not None and output.symbolic for output in results):
-        _watch.detectors[-1].after_call(self, inputs, static, results)
-    return outputs
-
-
-def _looking_pull_back(
-    self: Primitive, node: tape.Node, cotangents: list[Tensor | None], needs: tuple[bool, ...]
-) -> list[Tensor | None]:
-    if not _watch.detectors or _watch.detectors[-1].derivative is not None:
-        return _pull_back(self, node, cotangents, needs)
-    detector = _watch.detectors[-1]
-    detector.before_derivative(node, cotangents)
-    origin = getattr(node, "origin", None) or Origin(None, 0, "")
-    detector.derivative = origin.within_derivative_of(self.name)
-    try:
-        with np.errstate(all="ignore"):
-            values = _pull_back(self, node, cotangents, needs)
-    finally:
-        detector.derivative = None
-    detector.after_derivative(node, cotangents, values)
-    return values
-
-
-def _looking_walk(outputs: list[Tensor], seeds: list[Tensor], *rest: Any) -> Any:
-    if not _watch.detectors or _watch.detectors[-1].derivative is not None:
-        return _walk(outputs, seeds, *rest)
-    return _watch.detectors[-1].around_walk(_walk, outputs, seeds, *rest)
 
 
 def _error(text: str, defect: Defect, why: str, origin: Origin | None, **attributes: Any) -> AnomalyError:
