@@ -21,7 +21,7 @@ from .prepared import LayerSubject, as_model_inputs, held, in_type, run_layer, r
 from .report import GradientError, GradientReport
 from .subject import ArraySubject, EngineSubject, ForwardBackwardSubject, FunctionSubject, Subject
 
-RTOL = 3e-9  # what central differences in float64 reach with room to spare
+RTOL = 1e-9  # what central differences in float64 reach with room to spare
 RTOL_SINGLE = 1e-4  # float32 gradients beside float64 differences
 RTOL_SINGLE_DIFFERENCES = 2e-2  # float32 gradients beside float32 differences
 
@@ -62,7 +62,7 @@ def check_gradients(
         dtype: "float64" converts all inputs to it. "float32" has the gradient computed in float32, and compares it
             with differences of the same function in float64; if it doesn't run in float64, with differences in
             float32 with large steps.
-        rtol: Tolerance, relative to the largest derivative of an input: 3e-9 if None; 1e-4 in float32, or 2e-2 beside
+        rtol: Tolerance, relative to the largest derivative of an input: 1e-9 if None; 1e-4 in float32, or 2e-2 beside
             differences in float32. What differences can't resolve is tolerated as well.
         atol: Absolute tolerance of a derivative; 0 if None.
         seed: Of directions and cotangents.

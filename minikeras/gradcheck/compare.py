@@ -12,6 +12,7 @@ from .examine import Evidence, examine, swept
 from .report import Result
 from .subject import Arrays, EngineSubject, Gradients, SlopeSubject, Subject
 from .verdict import (
+    AGREES,
     KINK,
     KNOWN,
     NON_DETERMINISTIC,
@@ -22,6 +23,8 @@ from .verdict import (
     agrees,
     classify,
     independent,
+    is_single,
+    rounded,
 )
 
 SMALL = 3  # inputs up to this size are checked element by element at once
@@ -183,6 +186,8 @@ class Comparison:
             return result
         if not np.isfinite(gradient).all() or not self._agree_along(result, i, gradient):
             self._look_closer(result, i, gradient, given is not None)
+        elif result.verdict.kind == AGREES and point.dtype == np.float64 and is_single(gradient):
+            result.verdict = rounded(result.relative_error)
         elif self.settings.method == "full":
             self._describe_elements(result, i, gradient)
         return result
@@ -209,7 +214,8 @@ class Comparison:
             scale, measured, good = self._agree(line, predicted, gradient)
             error = abs(predicted - measured)
             relative = error / scale if scale > 0.0 else 0.0
-            zero = zero and not np.any(gradient) and abs(measured) <= 8.0 * line.noise(self.settings.steps.first)
+            nothing = max(8.0 * line.noise(self.settings.steps.first), self.rounding)
+            zero = zero and abs(predicted) <= self.rounding and abs(measured) <= nothing
             if np.isnan(result.relative_error) or not relative <= result.relative_error:
                 unit = 1.0 if index is None else float(line.moves[i].flat[index])
                 result.index = None if index is None else _unraveled(index, result.shape)
@@ -256,7 +262,7 @@ class Comparison:
             return scale, measured, True
         best = line.extrapolated()
         if np.isfinite(best.error):
-            scale, good = close(best.value, 10.0 * best.error)
+            scale, good = close(best.value, 2.0 * best.error)
             good = good and best.error <= KNOWN * scale
             return scale, best.value, good
         return scale, measured, False

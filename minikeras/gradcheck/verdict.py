@@ -67,6 +67,18 @@ def agrees(text: str = "agrees") -> Verdict:
     return Verdict(AGREES, text, ok=True)
 
 
+def is_single(gradient: np.ndarray) -> bool:
+    """Whether float32 could hold every element, which doesn't happen by chance: cotangents are random."""
+    return bool(gradient.any() and (gradient == gradient.astype(np.float32)).all())
+
+
+def rounded(relative_error: float) -> Verdict:
+    """The gradient went through float32."""
+    return Verdict(
+        PRECISION, f"precision: the gradient's elements are float32 numbers; relative error {relative_error:.1g}"
+    )
+
+
 def independent(order: int = 1) -> Verdict:
     """There is nothing to differentiate, and the gradient knows it."""
     if order == 2:
@@ -175,12 +187,9 @@ def _precision(e: Evidence) -> Verdict | None:
         )
     worst = float(difference.max())
     if worst <= 1e-4 * e.scale:
-        single = e.gradient is not None and bool((e.gradient == e.gradient.astype(np.float32)).all())
         relative = worst / e.scale
-        if single:
-            return Verdict(
-                PRECISION, f"precision: the gradient's elements are float32 numbers; relative error {relative:.1g}"
-            )
+        if e.gradient is not None and (is_single(e.gradient) or is_single(e.gradient * e.weight)):
+            return rounded(relative)
         if worst <= 2e-6 * e.scale:
             return Verdict(
                 PRECISION,
