@@ -78,8 +78,9 @@ def check_gradients(
         >>> import numpy as np
         >>> def loss(w):
         ...     return (w**3).sum()
-        >>> print(check_gradients(loss, np.array([1.0, 2.0]), gradient=lambda w: 2 * w**2))
-        check_gradients of loss: 1 of 1 gradient is wrong
+        >>> report = check_gradients(loss, np.array([1.0, 2.0]), gradient=lambda w: -3 * w**2)
+        >>> print(report.results[0].verdict.text)
+        wrong sign, everywhere
     """
     owner = "check_gradients"
     settings = _settings(owner, method, dtype, rtol, atol, seed)
