@@ -12,10 +12,10 @@ import math
 import numpy as np
 
 from ..core.threads import spread
-from .blocks import input_blocks
+from .blocks import blocks, input_blocks
 from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
 from .epilogue import add_bias_and_activate
-from .geometry import Ints, Padding, Slide, mirrored_padding, output_lengths, phases
+from .geometry import Ints, Padding, Slices, Slide, mirrored_padding, output_lengths, phases, taps
 from .lowering import columns_by_position, columns_by_tap, lowers_by_tap, lowers_rowwise, shifted, split_rows
 
 
@@ -75,7 +75,8 @@ def conv_input_grad(
 
     The inputs that a strided convolution reads fall into phases by their remainder modulo the stride. Each phase is
     reached by some taps only, and is an ordinary convolution of `g` with those: no zeros are stuffed between the
-    elements of `g`, and every result is written once.
+    elements of `g`, and every result is written once. Such a convolution pads `g`; where that would make much more of
+    it, the products with each tap are added up where they belong instead.
 
     Args:
         g: ndarray (N, *output, F).
@@ -94,20 +95,29 @@ def conv_input_grad(
         out = depthwise_input_grad(g, w, input_size=input_size, strides=strides, padding=padding, dilation=dilation)
         add_bias_and_activate(out, bias, activation)
         return out
-    w = _transposed_kernel(w, groups)
-    out = np.empty((len(g), *input_size, w.shape[-1]), np.result_type(g, w))
+    out = np.empty((len(g), *input_size, w.shape[-2] * groups), np.result_type(g, w))
+    if _pads_much(g.shape[1:-1], input_size, strides, groups):
+        pairs = taps(input_size, window, strides, dilation, padding)
+        spread(
+            lambda images: _scatter_products(g[images], w, bias, out[images], pairs, activation),
+            len(g),
+            _effort(g.size, math.prod(w.shape[:-1]), w.shape[-1]),
+        )
+        return out
+    reversed_kernel = _transposed_kernel(w, groups)
     parts = phases(input_size, g.shape[1:-1], window, strides, dilation, padding)
 
     def work(images: slice) -> None:
         for phase in parts:
-            kernel, part = w[phase.taps], out[(images, *phase.inputs)]
+            kernel, part = reversed_kernel[phase.taps], out[(images, *phase.inputs)]
             if kernel.size:
                 _convolve(g[(images, *phase.reads)], kernel, bias, part, phase.slide, groups, activation)
             else:
                 part[...] = 0
                 add_bias_and_activate(part, bias, activation)
 
-    spread(work, len(g), _effort(out.size // math.prod(strides), math.prod(w.shape[:-1]), w.shape[-1]))
+    depth = math.prod(window) * w.shape[-1] // groups
+    spread(work, len(g), _effort(out.size // math.prod(strides), depth, out.shape[-1]))
     return out
 
 
@@ -258,6 +268,33 @@ def _convolve_by_projection(
         products = products.reshape(*window, filters, len(part), *part.shape[2:-1])
         result = np.add.reduce(shifted(products, target.shape[1:-1], slide.dilation), axis=tuple(range(rank)))
         add_bias_and_activate(np.moveaxis(result, 0, -1), bias, activation, target)
+
+
+def _pads_much(sizes: Ints, input_size: Ints, strides: Ints, groups: int) -> bool:
+    """Whether the inputs are so many more than the outputs that lowering padded outputs isn't worth it (measured)."""
+    return groups == 1 and all(s == 1 for s in strides) and math.prod(input_size) > 1.6 * math.prod(sizes)
+
+
+def _scatter_products(
+    g: np.ndarray,
+    w: np.ndarray,
+    bias: np.ndarray | None,
+    out: np.ndarray,
+    pairs: tuple[tuple[Slices, Slices], ...],
+    activation: str | None,
+) -> None:
+    """Write the adjoint of a convolution into `out`: for each tap one GEMM, added to the inputs that the tap reads."""
+    channels, filters = w.shape[-2:]
+    kernels = np.ascontiguousarray(w.reshape(-1, channels, filters).swapaxes(1, 2))
+    image_bytes = out[:1].nbytes + g[:1].nbytes + g[:1].nbytes // filters * channels
+    for images, _ in blocks(len(g), 1, image_bytes):
+        target, cotangent = out[images], g[images].reshape(-1, filters)
+        products = np.empty((len(target), *g.shape[1:-1], channels), out.dtype)
+        target[...] = 0
+        for kernel, (outputs, inputs) in zip(kernels, pairs, strict=True):
+            np.matmul(cotangent, kernel, out=products.reshape(-1, channels))
+            target[(slice(None), *inputs)] += products[(slice(None), *outputs)]
+        add_bias_and_activate(target, bias, activation)
 
 
 def _transposed_kernel(w: np.ndarray, groups: int) -> np.ndarray:
