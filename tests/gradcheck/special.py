@@ -19,6 +19,7 @@ from tests.gradcheck.planting import (
     Function,
     Mutation,
     Plant,
+    Sample,
     altered,
     flipped,
     replaced,
@@ -147,6 +148,36 @@ TIES = [
     Mutation(STACKED, "tie", "x", FACTOR, replaced(ops.max, "x", _to_every_largest), "all"),
     Mutation(POOLED, "tie", "x", FACTOR, replaced(ops.max_pool, "x", lambda g: ops.upsample_nearest(g, (2, 2))), "all"),
 ]  # fmt: skip
+
+
+def at_a_kink(sample: Sample, place: Any, value: float = 0.0) -> Sample:
+    """A sample with one element where the function isn't differentiable: the others are to be right all the same."""
+
+    def changed(seed: int) -> np.ndarray:
+        array = sample(seed).copy()
+        array[place] = value
+        return array
+
+    return changed
+
+
+KINKED_RELU = subject(_relu, "with a kink", x=at_a_kink(normal(3, 4), (1, 1)))
+KINKED_ABSOLUTE = subject(ops.absolute, "with a kink", x=at_a_kink(normal(3, 4), (0, 2)))
+KINKED_CLIP = subject(
+    ops.clip, "with a kink", lambda x: ops.clip(x, -0.5, 0.5), x=at_a_kink(distinct(3, 4), (2, 0), 0.5)
+)
+KINKED_POOL = subject(
+    ops.max_pool, "with a tie", lambda x: ops.max_pool(x, **BLOCKS),
+    x=at_a_kink(distinct(1, 4, 4, 2), (0, slice(0, 2), 0, 0), 5.0),
+)  # fmt: skip
+BESIDE_KINKS = [
+    reading(KINKED_RELU, "factor", "x", ("factor", "wrong"), after=scaled(1.5), detail="beside a kink"),
+    reading(KINKED_ABSOLUTE, "sign", "x", ("sign", "wrong"), after=scaled(-1.0), detail="beside a kink"),
+    reading(
+        KINKED_CLIP, "condition ignored", "x", WRONG, after=lambda _, v: v["g"], also=("g",), detail="beside a kink"
+    ),
+    reading(KINKED_POOL, "averaged", "x", ("factor", "wrong"), after=scaled(0.25), detail="beside a tie"),
+]
 
 # ---------------------------------------------------------------------- reductions and moves
 
@@ -434,7 +465,7 @@ SECOND_ORDER = [
 ]  # fmt: skip
 
 SPECIAL: list[Mutation] = [
-    *ELEMENTWISE, *SHARES, *TIES, *REDUCE, *MOVES, *LINALG, *SLIDING, *WINDOWS, *NETWORKS, *SECOND_ORDER,
+    *ELEMENTWISE, *SHARES, *TIES, *BESIDE_KINKS, *REDUCE, *MOVES, *LINALG, *SLIDING, *WINDOWS, *NETWORKS, *SECOND_ORDER,
 ]  # fmt: skip
 # Those that change nothing, and why.
 EQUIVALENT: list[tuple[Mutation, str]] = [
