@@ -58,7 +58,8 @@ def check_gradients(
         order: 2 also checks the gradient of the gradient, in the inputs and in the cotangent, and that the Hessian is
             symmetric. It needs a function of Tensors.
         method: "random" looks along random directions; "full" at every element of inputs that have not more than
-            2000; "auto" looks at the elements of very small inputs, and along directions of the others.
+            2000, and at every entry of the Jacobian where that is small (up to 400 outputs); "auto" looks at the
+            elements of very small inputs, and along directions of the others.
         dtype: "float64" converts all inputs to it. "float32" has the gradient computed in float32, and compares it
             with differences of the same function in float64; if it doesn't run in float64, with differences in
             float32 with large steps.

@@ -21,6 +21,7 @@ from .verdict import (
     WRONG,
     Verdict,
     agrees,
+    by_pattern,
     classify,
     independent,
     is_single,
@@ -317,8 +318,14 @@ class Comparison:
         return bool(abs(slope - float(np.vdot(gradient, line.moves[i]))) <= 1e-6 * abs(slope))
 
     def _describe_elements(self, result: Result, i: int, gradient: np.ndarray) -> None:
-        if gradient.size <= FULL:
-            _fill(result, self._evidence(i, gradient, True))
+        if gradient.size > FULL or result.verdict.kind != AGREES:
+            return
+        evidence = self._evidence(i, gradient, True)
+        _fill(result, evidence)
+        if evidence.claimed is not None and evidence.measured is not None:
+            scale = float(np.abs(evidence.measured).max(initial=0.0))
+            if float(np.abs(evidence.claimed - evidence.measured).max(initial=0.0)) > 1e-5 * scale:
+                result.verdict = by_pattern(evidence)
 
     def _split(self, cotangent: np.ndarray) -> Arrays:
         parts, start = [], 0

@@ -91,12 +91,7 @@ def classify(evidence: Evidence) -> Verdict:
     if not evidence.arrived:
         evidence.analytic = np.zeros(len(evidence.indices))
     return (
-        _not_finite(evidence)
-        or _kinks(evidence)
-        or _agreeing(evidence)
-        or _precision(evidence)
-        or _pattern(evidence)
-        or Verdict(WRONG, "wrong, " + _where(evidence), certain=False)
+        _not_finite(evidence) or _kinks(evidence) or _agreeing(evidence) or _precision(evidence) or by_pattern(evidence)
     )
 
 
@@ -203,9 +198,12 @@ def _precision(e: Evidence) -> Verdict | None:
 # ---------------------------------------------------------------------- patterns
 
 
-def _pattern(e: Evidence) -> Verdict | None:
+def by_pattern(e: Evidence) -> Verdict:
+    """What the claimed numbers look like beside the measured ones; wrong if like nothing known."""
     found = patterns.find(e)
-    return None if found is None else Verdict(found.kind, found.text, found.certain)
+    if found is None:
+        return Verdict(WRONG, "wrong, " + _where(e), certain=False)
+    return Verdict(found.kind, found.text, found.certain)
 
 
 def _where(e: Evidence) -> str:

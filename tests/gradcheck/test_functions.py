@@ -390,3 +390,16 @@ def test_assert_gradients_raises_the_report():
 def test_a_wrong_call_names_the_argument(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_full_compares_the_jacobian_entry_by_entry():
+    """A mistake that the seed's cotangent doesn't see: the rule is right for it, and for no other."""
+
+    def backward(g, x):
+        if np.count_nonzero(g) == g.size:
+            return g * np.cos(x)
+        return 2.0 * g * np.cos(x)
+
+    assert check_gradients(np.sin, X, gradient=backward).ok
+    result = check_gradients(np.sin, X, gradient=backward, method="full")["x"]
+    assert (result.ok, result.verdict.kind) == (False, "factor")
