@@ -14,7 +14,7 @@ os.environ["MPLBACKEND"] = "Agg"
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-from minikeras.core import config, random  # noqa: E402
+from minikeras.core import config, random, tiers  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +22,6 @@ def _restored_globals() -> Iterator[None]:
     """Start each test unseeded, as a user would, but with the same NumPy state; leave no trace of what it sets."""
     numpy_state = np.random.get_state()
     np.random.seed(0)
-    with config.scope(), random.seed_scope(None):
+    with config.scope(), tiers.kernels_scope(None), random.seed_scope(None):
         yield
     np.random.set_state(numpy_state)

@@ -17,9 +17,10 @@ import minikeras
 
 # A package's own name stands for its __init__.py.
 HOUSE = """
-    core.threads core.memory core.config core.random core.hooks core.tape core.tensor core.primitive core.symbolic core
+    core.threads core.memory core.tiers core.config core.random core.hooks core.tape core.tensor core.primitive core.symbolic core
     kernels.geometry kernels.blocks kernels.reduction kernels.activation kernels.epilogue kernels.depthwise
-    kernels.lowering kernels.conv kernels.resize kernels.pool kernels.normalization kernels
+    kernels.lowering kernels.conv kernels.resize kernels.pool kernels.normalization
+    kernels.compiled.jit kernels.compiled.depthwise kernels.compiled kernels
 
     ops.elementwise ops.shape ops.reduce ops.epilogue ops.linalg ops.windows ops.conv ops.pool ops.resize ops.nn
     ops.interop ops
@@ -161,7 +162,7 @@ def test_kernels_know_nothing_but_kernels_and_who_shares_their_work() -> None:
         if module.startswith("minikeras.kernels"):
             tree = ast.parse(path.read_text(encoding="utf-8"))
             for _, target in _imports(tree, module, path.name == "__init__.py", files.keys()):
-                known = target.startswith("minikeras.kernels.") or target == "minikeras.core.threads"
+                known = target.startswith("minikeras.kernels.") or target in ("minikeras.core.threads", "minikeras.core.tiers")
                 assert known, f"{module} imports {target}"
 
 

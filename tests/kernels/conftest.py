@@ -1,8 +1,27 @@
 from __future__ import annotations
 
+import importlib.util
+
 import pytest
 
+from minikeras.core import tiers
 from minikeras.kernels import blocks, lowering
+
+needs_numba = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="needs numba")
+
+
+@pytest.fixture(autouse=True)
+def _numpy_tier():
+    """NumPy's kernels, whatever is installed."""
+    with tiers.kernels_scope("numpy"):
+        yield
+
+
+@pytest.fixture(params=["numpy", pytest.param("numba", marks=needs_numba)])
+def tier(request, _numpy_tier):
+    """Run a test with NumPy's kernels, and with the compiled ones."""
+    with tiers.kernels_scope(request.param):
+        yield request.param
 
 
 @pytest.fixture(params=["usual blocks", "blocks of a few rows", "row by row"])

@@ -6,6 +6,8 @@ import pytest
 from minikeras import kernels
 from tests.kernels import oracles
 
+pytestmark = pytest.mark.usefixtures("tier")
+
 
 def make(seed, dtype=np.float64, images=3):
     rng = np.random.default_rng(seed)

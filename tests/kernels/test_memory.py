@@ -7,6 +7,8 @@ import pytest
 
 from minikeras import config, kernels
 
+pytestmark = pytest.mark.usefixtures("tier")
+
 X = np.ones((64, 32, 32, 16), np.float32)
 W = np.ones((3, 3, 16, 16), np.float32)
 SLIDE = {"strides": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1)}

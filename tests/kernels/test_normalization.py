@@ -5,6 +5,8 @@ import pytest
 
 from minikeras import kernels
 
+pytestmark = pytest.mark.usefixtures("tier")
+
 SHAPES = [((8, 3), 1), ((8, 3), -1), ((4, 5, 6, 3), -1), ((4, 3, 5, 6), 1), ((3, 4, 5), 0), ((2, 3, 4, 5, 2), 3)]
 EPSILON = 1e-3
 

@@ -6,6 +6,8 @@ import pytest
 from minikeras import kernels
 from tests.kernels import oracles
 
+pytestmark = pytest.mark.usefixtures("tier")
+
 CASES = range(60)
 
 

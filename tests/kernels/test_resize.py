@@ -5,6 +5,8 @@ import pytest
 
 from minikeras import kernels
 
+pytestmark = pytest.mark.usefixtures("tier")
+
 SHAPES = [((5,), (3,)), ((1,), (4,)), ((4, 3), (2, 3)), ((3, 5), (1, 4)), ((2, 3, 4), (2, 1, 3))]
 
 

@@ -1,0 +1,119 @@
+"""Loops that numba compiles when they are first called, and keeps on disk.
+
+Nothing here imports numba before that: half a second that a program without large arrays shouldn't pay.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from ...core.tiers import CompilationError
+
+EXACT = frozenset({"contract"})
+"""Rounding may be left out between a product and its sum, and nothing else: NaN and infinity stay what they are."""
+REORDERED = frozenset({"contract", "reassoc", "nsz"})
+"""Sums may also be taken in another order, as vectors need it."""
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+_lock = threading.RLock()  # kept while what a function calls is prepared as well
+
+
+def compiled(function: Callable[..., Any]) -> Loop:
+    """Make a function whose compiled version is made on its first call, for the types of its arguments.
+
+    It lets go of the interpreter while it runs, so `spread` gives it all cores; it starts no threads itself.
+    Functions that it calls are decorated as well and stand in the same file, whose changes numba's cache notices.
+    """
+    return Loop(function, EXACT)
+
+
+def compiled_sums(function: Callable[..., Any]) -> Loop:
+    """As `compiled`, and free to sum in another order."""
+    return Loop(function, REORDERED)
+
+
+def is_covered(*arrays: np.ndarray | None) -> bool:
+    """Whether all arrays are of one float type that the compiled kernels know."""
+    given = [a.dtype for a in arrays if a is not None]
+    return given[0] in FLOATS and given.count(given[0]) == len(given)
+
+
+def plain(array: np.ndarray) -> np.ndarray:
+    """The array as compiled loops want it: contiguous and writeable, so that one compiled version fits all."""
+    return np.require(array, requirements=["C", "A", "W"])
+
+
+class Loop:
+    """A function that numba compiles."""
+
+    def __init__(self, function: Callable[..., Any], fastmath: frozenset[str]) -> None:
+        self.function, self.fastmath = function, fastmath
+        self.dispatcher: Any = None
+
+    def __call__(self, *args: Any) -> Any:
+        try:
+            return (self.dispatcher or self.prepare())(*args)
+        except Exception as error:
+            if type(error).__module__.startswith(("numba", "llvmlite")):
+                raise CompilationError(f"{self.function.__name__}: {str(error).strip().splitlines()[0]}") from error
+            raise
+
+    def prepare(self) -> Any:
+        """Hand the function to numba, after those that it calls; nothing is compiled yet."""
+        with _lock:
+            if self.dispatcher is None:
+                self.dispatcher = self._dispatcher()
+        return self.dispatcher
+
+    def _dispatcher(self) -> Any:
+        njit = _import_njit()
+        names = {**self.function.__globals__}
+        for name in self.function.__code__.co_names:
+            if isinstance(names.get(name), Loop):
+                names[name] = names[name].prepare()
+        function = FunctionType(self.function.__code__, names, self.function.__name__, self.function.__defaults__)
+        function.__qualname__, function.__module__ = self.function.__qualname__, self.function.__module__
+        options = {"nogil": True, "fastmath": set(self.fastmath), "error_model": "numpy"}
+        try:
+            return njit(cache=True, **options)(function)
+        except RuntimeError:  # there is no folder for a cache
+            return njit(**options)(function)
+
+
+def _import_njit() -> Callable[..., Any]:
+    try:
+        import numba
+        from numba.core import event
+    except Exception as error:  # one that doesn't fit NumPy's version fails in many ways
+        raise CompilationError(f"import numba: {error}") from error
+
+    class Announcement(event.Listener):
+        """Tells once that something of ours is being compiled, which the cache had not."""
+
+        def on_start(self, event: Any) -> None:
+            global _is_announced
+            module = event.data["dispatcher"].py_func.__module__
+            if module.startswith(__package__ or "") and not _is_announced:
+                _is_announced = True
+                folder = event.data["dispatcher"].stats.cache_path
+                kept = f"once; kept in {folder}" if folder else "in every process: there is no folder to keep them in"
+                print(f"minikeras: compiling kernels ({kept})", file=sys.stderr, flush=True)
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    global _has_listener
+    if not _has_listener:
+        _has_listener = True
+        event.register("numba:compile", Announcement())
+    return numba.njit
+
+
+_is_announced = _has_listener = False
