@@ -128,7 +128,7 @@ class Primitive:
 
     def _readers(self) -> dict[str, Callable[[_Record], Any]]:
         """What a derivative may read: by parameter name, how to find it in what the tape has kept."""
-        partial, attribute = functools.partial, operator.attrgetter
+        method, attribute = operator.methodcaller, operator.attrgetter
         readers: dict[str, Callable[[_Record], Any]] = {
             "g": attribute("cotangent"),
             "needs": attribute("needs"),
@@ -137,10 +137,10 @@ class Primitive:
         if self._extra:
             readers["extra"] = attribute("extra")
         for name, default in self._static_defaults.items():
-            readers[name] = partial(_Record.option, name=name, default=default)
+            readers[name] = method("option", name, default)
         for i, name in enumerate(self._inputs):
-            readers[name] = partial(_Record.input, index=i)
-            readers[f"{name}_shape"] = partial(_Record.shape, index=i)
+            readers[name] = method("input", i)
+            readers[f"{name}_shape"] = method("shape", i)
         if self._variadic:
             readers[self._variadic] = _Record.all_inputs
             readers[f"{self._variadic}_shape"] = attribute("shapes")
@@ -180,11 +180,13 @@ class Primitive:
             result, extra = result
         if type(result) is tuple:
             outputs = tuple([None if array is None else _output(array, inputs) for array in result])
-        else:
-            outputs = (_output(result, inputs),)
+            if tracked and _mode.enabled and self._differentiable:
+                self._record(inputs, arrays, edges, static, outputs, extra)
+            return outputs
+        output = _output(result, inputs)
         if tracked and _mode.enabled and self._differentiable:
-            self._record(inputs, arrays, edges, static, outputs, extra)
-        return outputs if type(result) is tuple else outputs[0]
+            self._record(inputs, arrays, edges, static, (output,), extra)
+        return output
 
     def _bind(self, inputs: tuple[Any, ...], static: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Inputs given by keyword and static arguments given by position, each put where it belongs."""
@@ -239,7 +241,7 @@ class Primitive:
         needs = tuple([edge is not None for edge in edges])
         plan = self._plans.get(needs) or self._plan(needs)
         saved = (
-            {i: (arrays[i], *_version(inputs[i])) for i in plan.inputs},
+            {i: (arrays[i], *_version(inputs[i])) for i in plan.inputs} if plan.inputs else _NOTHING_KEPT,
             tuple([np.shape(array) for array in arrays]) if plan.shapes else None,
             [None if output is None else (output.data, *_version(output)) for output in outputs]
             if plan.out and (plan.out_for is None or static.get(plan.out_for) is not None)
@@ -298,10 +300,12 @@ class Primitive:
             names = self._input_names(len(needs))
             values = [self._vjps[name](record) if need else None for name, need in zip(names, needs, strict=True)]
         try:
-            return [
-                _fitted(value, edge) if value is not None and edge is not None and need else None
-                for value, edge, need in zip(values, node.edges, needs, strict=True)
-            ]
+            for i, (value, edge) in enumerate(zip(values, node.edges, strict=True)):
+                if value is None or edge is None or not needs[i]:
+                    values[i] = None
+                elif value.data.shape != edge[2] or value.data.dtype != edge[3]:
+                    values[i] = _fitted(value, edge)
+            return values
         except ValueError as error:
             raise ValueError(f"{self.name}: its derivative doesn't have the input's shape: {error}") from error
 
@@ -388,9 +392,10 @@ class _Record:
 
     def input(self, index: int) -> Any:
         """An input; None for one that was left out or not kept."""
-        if index not in self._inputs:
+        kept = self._inputs.get(index)
+        if kept is None:
             return None
-        array, counter, version = self._inputs[index]
+        array, counter, version = kept
         if counter is None:
             return _constant(array) if isinstance(array, np.ndarray) else array
         edge = self.node.edges[index]
@@ -464,6 +469,7 @@ def pull_back_through(
     return [next(found) if need else None for need in needs]
 
 
+_NOTHING_KEPT: dict[int, Any] = {}
 _RESERVED = {"g", "needs", "out", "extra"}
 _PLAIN = frozenset({float, int, bool, type(None)})
 
@@ -481,8 +487,10 @@ def _operand(value: Any) -> Any:
 
 def _output(array: Any, inputs: tuple[Any, ...]) -> Tensor:
     """A result as a Tensor. A view of an input changes when that does, so the two count their versions together."""
-    tensor = Tensor(array if type(array) is np.ndarray else np.asarray(array))
-    base = tensor.data.base
+    if type(array) is not np.ndarray:
+        return Tensor(np.asarray(array))
+    tensor = Tensor(array)
+    base = array.base
     for value in inputs:
         if isinstance(value, Tensor) and (
             value.data is array or (base is not None and (base is value.data or base is value.data.base))

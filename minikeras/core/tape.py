@@ -196,23 +196,24 @@ def _walk(
     nodes = _reachable(outputs)
     wanted = {_place(target): target for target in targets} if targets is not None else None
     useful = _useful(nodes, wanted) if wanted is not None else None
+    inner = {source for source, _ in wanted or () if isinstance(source, Node)}
     pending = _Pending(create_graph)
     for output, seed in zip(outputs, seeds, strict=True):
         pending.add(_place(output), seed)
     arrivals: list[tuple[Tensor, Tensor]] = []
     with enable_grad() if create_graph else no_grad():
         for node in nodes:
-            cotangents = [pending.take((node, i)) for i in range(node.outputs)]
+            cotangents = pending.take(node)
             if node.hooks is not None:
                 arrivals += _run_hooks(node, cotangents, useful, wanted)
-            if wanted is not None:
+            if wanted is not None and node in inner:
                 arrivals += [
                     (wanted[node, i], value)
                     for i, value in enumerate(cotangents)
                     if value is not None and (node, i) in wanted
                 ]
             needs = tuple([edge is not None for edge in node.edges]) if useful is None else useful.get(node)
-            if needs is None or not any(value is not None for value in cotangents):
+            if needs is None or (cotangents[0] is None and all(value is None for value in cotangents)):
                 continue
             values = node.operation.pull_back(node, cotangents, needs)
             for edge, value in zip(node.edges, values, strict=True):
@@ -273,8 +274,12 @@ class _Pending:
             self.gradients[place] = type(current)(current.data + gradient.data)
             self.owned.add(place)
 
-    def take(self, place: tuple[Any, int]) -> Tensor | None:
-        return self.gradients.pop(place, None)
+    def take(self, node: Node) -> list[Tensor | None]:
+        """The gradients of the outputs of a node, None where nothing has arrived."""
+        take = self.gradients.pop
+        if node.outputs == 1:
+            return [take((node, 0), None)]
+        return [take((node, i), None) for i in range(node.outputs)]
 
 
 def _place(tensor: Tensor) -> tuple[Any, int]:

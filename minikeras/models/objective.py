@@ -187,7 +187,7 @@ class Objective:
             The total loss (scalar Tensor) and a list of floats.
         """
         captured = captured or {}
-        total: Any = 0.0
+        total: Any = None
         parts: list[Tensor] = []
         values: list[float] = []
         for head, output, target, weight in zip(self.heads, outputs, targets, weights, strict=True):
@@ -196,11 +196,11 @@ class Objective:
             y_true = Tensor(head.cast(target, output.dtype))
             loss = average(apply(head.loss, y_true, output, captured), weight, output.mask)
             parts.append(loss)
-            total = total + (loss if head.loss_weight == 1.0 else loss * head.loss_weight)
+            total = _plus(total, loss if head.loss_weight == 1.0 else loss * head.loss_weight)
             if head.measures:
                 values += _values(head.measures, y_true, output, weight, captured)
         for penalty in penalties:
-            total = total + penalty
+            total = _plus(total, penalty)
         return total, [total.item(), *([part.item() for part in parts] if self._several else []), *values]
 
     def _measure(self, head: Head, identifiers: list[Any], weighted: bool) -> None:
@@ -314,6 +314,10 @@ def _values(
         for measure in measures:
             scores = apply(measure.function, y_true, output, captured)
             yield float(average(scores, weight if measure.weighted else None, mask).item())
+
+
+def _plus(total: Any, term: Any) -> Any:
+    return term if total is None else total + term
 
 
 def _as_list(value: Any) -> list[Any]:

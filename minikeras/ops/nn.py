@@ -124,8 +124,8 @@ dropout.vjps(x=lambda g, keep, scale: dropout(g, keep=keep, scale=scale))
 @primitive
 def softmax(x: Any, *, axis: int = -1) -> Any:
     """``exp(x) / sum(exp(x))`` along ``axis``, without overflow."""
-    result = np.exp(x - np.max(x, axis=axis, keepdims=True))
-    return np.divide(result, np.sum(result, axis=axis, keepdims=True), out=result)
+    result = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True))
+    return np.divide(result, np.add.reduce(result, axis=axis, keepdims=True), out=result)
 
 
 softmax.vjps(x=lambda g, out, axis: softmax_grad(g, out, axis=axis))
@@ -135,7 +135,7 @@ softmax.vjps(x=lambda g, out, axis: softmax_grad(g, out, axis=axis))
 def softmax_grad(delta: Any, y: Any, *, axis: int = -1) -> Any:
     """``y * (delta - sum(delta * y))``: back through softmax, from its value ``y``."""
     result = delta * y
-    result -= y * np.sum(result, axis=axis, keepdims=True)
+    result -= y * np.add.reduce(result, axis=axis, keepdims=True)
     return result
 
 

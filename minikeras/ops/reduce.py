@@ -31,9 +31,10 @@ def _static_axis(axis: Axis) -> Axis:
 
 def _spread(g: Tensor, shape: tuple[int, ...], axis: Axis) -> Tensor:
     """A reduced result stretched back over the axes that were reduced (a view, without a copy)."""
-    axes = _axes(len(shape), axis)
-    kept = tuple(1 if i in axes else n for i, n in enumerate(shape))
-    return broadcast_to(reshape(g, kept), shape)
+    if g.ndim and g.ndim != len(shape):
+        axes = _axes(len(shape), axis)
+        g = reshape(g, shape=tuple([1 if i in axes else n for i, n in enumerate(shape)]))
+    return broadcast_to(g, shape=shape)
 
 
 def _leaves_channels(x: np.ndarray, axis: Axis) -> bool:
@@ -48,7 +49,7 @@ def _leaves_channels(x: np.ndarray, axis: Axis) -> bool:
 
 
 def _count(shape: tuple[int, ...], axis: Axis) -> int:
-    return math.prod(shape[a] for a in _axes(len(shape), axis)) or 1
+    return (math.prod(shape) if axis is None else math.prod([shape[a] for a in _axes(len(shape), axis)])) or 1
 
 
 @primitive
@@ -56,10 +57,13 @@ def sum(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Sum over ``axis``."""
     if not keepdims and _leaves_channels(x, axis):
         return kernels.channel_sum(x)
-    return np.sum(x, axis=_static_axis(axis), keepdims=keepdims)
+    return np.add.reduce(x, axis=_static_axis(axis), keepdims=keepdims)
 
 
 sum.vjps(x=lambda g, x_shape, axis: _spread(g, x_shape, axis))
+
+
+_SUMMED_AS_THEY_ARE = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 @primitive
@@ -68,6 +72,8 @@ def mean(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
     axis = _static_axis(axis)
     try:
         with np.errstate(over="raise"):
+            if isinstance(x, np.ndarray) and x.size and x.dtype in _SUMMED_AS_THEY_ARE:  # np.mean, without its checks
+                return np.add.reduce(x, axis=axis, keepdims=keepdims) / _count(x.shape, axis)
             return np.mean(x, axis=axis, keepdims=keepdims)
     except FloatingPointError:  # the sum is too large, the mean isn't
         return np.sum(x / _count(np.shape(x), axis), axis=axis, keepdims=keepdims)
