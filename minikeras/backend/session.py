@@ -237,7 +237,7 @@ def function(inputs: Any, outputs: Any, updates: Any = None, **kwargs: Any) -> F
         outputs: List of Tensors computed from them.
         updates: List of pairs (variable, new value), as `update` and ``Optimizer.get_updates`` give them, and of
             functions without arguments; carried out after the outputs. Nothing else is updated, in training neither:
-            batch normalization leaves its moving statistics.
+            batch normalization leaves its moving statistics unless ``model.updates`` is among them.
         **kwargs: Only ``name``.
 
     Returns:

@@ -10,7 +10,7 @@ import numpy as np
 from ..core import symbolic
 from ..core.tape import no_grad
 from ..core.tensor import Parameter, Tensor
-from .context import call_context, current_context, in_training, is_frozen, updating
+from .context import call_context, current_context, in_training, is_frozen, withheld_updates, without_updates
 from .shapes import as_list
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Attaching:
     """Mixin: `add_loss` and `add_update`, and what was added."""
 
     _adds_in_call: bool  # whether call adds losses
+    _updates_in_call: bool  # whether call adds pairs (variable, new value)
     _losses: list[Attachment]
     _updates: list[Attachment]
     _nodes: list[symbolic.Call]
@@ -89,10 +90,8 @@ class Attaching:
         for update in [updates] if _is_pair(updates) else as_list(updates):
             if _is_pair(update):
                 context = current_context()
-                if context and context.training and updating() and (self.stateful or not is_frozen(self)):
-                    variable, value = update
-                    with no_grad():
-                        variable.assign(value.detach() if isinstance(value, Tensor) else value)
+                if context and context.training and (self.stateful or not is_frozen(self)):
+                    _assign_or_withhold(*update)
             elif callable(update):
                 self._updates.append(Attachment(update, _ids(inputs)))
             elif not isinstance(update, Tensor):
@@ -112,8 +111,13 @@ class Attaching:
 
     @property
     def updates(self) -> list[Any]:
-        """The functions added by `add_update`, also of inner layers; none of layers that training leaves alone."""
-        return [attachment.item for attachment in self._live_updates()]
+        """What a step of training changes besides the optimizer, for ``K.function(..., updates=...)``.
+
+        The functions added by `add_update`, and for each call on symbolic tensors the pairs of a variable and its
+        symbolic new value, such as the moving statistics of batch normalization; those of inner layers are among
+        them, and none of layers that training leaves alone.
+        """
+        return [attachment.item for attachment in self._all_updates()]
 
     def get_losses_for(self, inputs: Any = None) -> list[Any]:
         """Return the losses that depend on these inputs; for None those that depend on none."""
@@ -124,7 +128,7 @@ class Attaching:
     def get_updates_for(self, inputs: Any = None) -> list[Any]:
         """Return the updates that depend on these inputs; for None those that depend on none."""
         wanted = _ids(inputs)
-        return [attachment.item for attachment in self._live_updates() if attachment.inputs == wanted]
+        return [attachment.item for attachment in self._all_updates() if attachment.inputs == wanted]
 
     # ------------------------------------------------------------------ helpers
 
@@ -147,6 +151,22 @@ class Attaching:
             return []
         inner = [attachment for layer in self._sublayers() for attachment in layer._live_updates()]
         return list({id(attachment): attachment for attachment in [*self._updates, *inner]}.values())
+
+    def _all_updates(self) -> list[Attachment]:
+        """The updates that training carries out: functions, and what calls on symbolic tensors assign."""
+        return self._live_updates() + self._updates_at(self._nodes)
+
+    def _updates_at(self, nodes: Sequence[symbolic.Call]) -> list[Attachment]:
+        """The pairs that calls of this layer on symbolic tensors assign in training."""
+        if not any(layer._updates_in_call for layer in self._flatten()):
+            return []
+        found = []
+        for node in nodes:
+            if node.inputs:
+                updates = _UpdatesOf(self)
+                values = symbolic.record(updates, node.inputs, node.static)
+                found += [Attachment(pair, _ids(node.inputs)) for pair in zip(updates.variables, values, strict=True)]
+        return found
 
     def _flatten(self) -> list[Any]:
         """This layer and all inside it, each once."""
@@ -197,6 +217,34 @@ class _PenaltiesOf:
         with call_context(in_training(), frozen=context.frozen if context else None) as inner:
             self.layer(*inputs, **static)
         return sum(inner.penalties or [], Tensor(np.zeros((), self.layer.dtype)))
+
+
+class _UpdatesOf:
+    """The new values that a call of a layer in training assigns, as an operation; it calls the layer once more.
+
+    Attributes:
+        variables: What they are assigned to; known once it has run.
+    """
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
+        self.name = f"updates of {layer.name}"
+        self.variables: list[Parameter] = []
+
+    def __call__(self, *inputs: Any, **static: Any) -> tuple[Tensor, ...]:
+        with call_context(True, collect=False), without_updates() as pairs:
+            self.layer(*inputs, **static)
+        self.variables = [variable for variable, _ in pairs]
+        return tuple(value if isinstance(value, Tensor) else Tensor(value) for _, value in pairs)
+
+
+def _assign_or_withhold(variable: Parameter, value: Any) -> None:
+    withheld = withheld_updates()
+    if withheld is not None:
+        withheld.append((variable, value))
+        return
+    with no_grad():
+        variable.assign(value.detach() if isinstance(value, Tensor) else value)
 
 
 def _ids(inputs: Any) -> frozenset[int] | None:

@@ -97,6 +97,7 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
     stateful: bool = False
     activity_regularizer: Callable[[Tensor], Tensor] | None = None
     _adds_in_call: bool = False
+    _updates_in_call: bool = False
     _uses_phase: bool = False
     _takes_training: ClassVar[bool] = False
     _takes_mask: ClassVar[bool] = False
@@ -110,7 +111,8 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
         parameters = inspect.signature(cls.call).parameters
         cls._takes_training = "training" in parameters
         cls._takes_mask = "mask" in parameters
-        cls._adds_in_call = "add_loss" in getattr(getattr(cls.call, "__code__", None), "co_names", ())
+        called = getattr(getattr(cls.call, "__code__", None), "co_names", ())
+        cls._adds_in_call, cls._updates_in_call = "add_loss" in called, "add_update" in called
         cls._makes_masks = cls.compute_mask is not Layer.compute_mask
         cls._says_shape = cls.compute_output_shape is not Layer.compute_output_shape
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from ..core.tensor import Tensor
+from ..core.tensor import Parameter, Tensor
 
 
 class CallContext:
@@ -32,9 +32,9 @@ class CallContext:
 
 
 _context: ContextVar[CallContext | None] = ContextVar("minikeras_call_context", default=None)
-_updating: ContextVar[bool] = ContextVar("minikeras_updating", default=True)
+_withheld: ContextVar[list[tuple[Parameter, Any]] | None] = ContextVar("minikeras_withheld", default=None)
 current_context = _context.get
-updating = _updating.get
+withheld_updates = _withheld.get  # where updates go instead of being made; None where they are made
 _fixed_training: bool | None = None
 
 
@@ -93,13 +93,18 @@ def is_frozen(layer: Any) -> bool:
 
 
 @contextmanager
-def without_updates() -> Iterator[None]:
-    """Call layers without their updates: batch normalization uses the batch in training, and leaves its averages."""
-    token = _updating.set(False)
+def without_updates() -> Iterator[list[tuple[Parameter, Any]]]:
+    """Call layers without their updates: batch normalization uses the batch in training, and leaves its averages.
+
+    Yields:
+        A list, to which the pairs (variable, new value) that would have been assigned are appended.
+    """
+    pairs: list[tuple[Parameter, Any]] = []
+    token = _withheld.set(pairs)
     try:
-        yield
+        yield pairs
     finally:
-        _updating.reset(token)
+        _withheld.reset(token)
 
 
 def in_call() -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from .. import checks, constraints, initializers, ops, regularizers
 from ..core.tensor import Parameter, Tensor
 from .base import Layer
-from .context import is_frozen, updating
+from .context import is_frozen
 from .measures import elements
 from .shapes import InputSpec, Shape
 
@@ -129,9 +129,14 @@ class BatchNormalization(Layer):
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Normalise by the statistics of the batch in training, by the moving ones else."""
-        if training and not is_frozen(self):
-            return self._by_batch(inputs)
-        return self._by_moving_statistics(inputs)
+        if not training or is_frozen(self):
+            return self._by_moving_statistics(inputs)
+        y, mean, variance = ops.batch_norm(inputs, self.gamma, self.beta, axis=self.axis, epsilon=self.epsilon)
+        statistics = (self.moving_mean, mean), (self.moving_variance, variance)
+        self.add_update(
+            [(moving, self.momentum * moving.data + (1.0 - self.momentum) * now.data) for moving, now in statistics]
+        )
+        return y
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape."""
@@ -140,13 +145,6 @@ class BatchNormalization(Layer):
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         """A multiply-add for each element: one scale and one shift of a channel."""
         return 2 * elements(output_shape)
-
-    def _by_batch(self, x: Tensor) -> Tensor:
-        y, mean, variance = ops.batch_norm(x, self.gamma, self.beta, axis=self.axis, epsilon=self.epsilon)
-        if updating():
-            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                moving.assign(self.momentum * moving.data + (1.0 - self.momentum) * batch.data)
-        return y
 
     def _by_moving_statistics(self, x: Tensor) -> Tensor:
         """``(x - mean) / deviation * gamma + beta`` as one scale and one shift for each channel."""

@@ -86,10 +86,20 @@ class GraphTraining(Network):
         """Return the losses that are computed from any of these symbolic tensors; for None those from no inputs."""
         if self._connected() is None or inputs is None:
             return super().get_losses_for(inputs)
-        given = {id(symbol) for symbol in symbols_in(inputs)}
-        found = [attachment.item for attachment in self._attached_losses()]
-        found = [loss for loss in found if isinstance(loss, SymbolicTensor)]
-        return [loss for loss in found if given & {id(symbol) for symbol in symbolic.upstream([loss])}]
+        return _made_of(inputs, self._attached_losses())
+
+    def get_updates_for(self, inputs: Any = None) -> list[Any]:
+        """Return the updates that are computed from any of these symbolic tensors; for None those from no inputs."""
+        if self._connected() is None or inputs is None:
+            return super().get_updates_for(inputs)
+        return _made_of(inputs, self._all_updates())
+
+    def _all_updates(self) -> list[Attachment]:
+        graph = self._connected()
+        if graph is None or not (self.trainable or self.stateful):
+            return super()._all_updates()
+        updating = [layer for layer in graph.layers if layer.trainable or layer.stateful]
+        return self._live_updates() + [a for layer in updating for a in layer._updates_at(graph.nodes(layer))]
 
     def _attached_losses(self) -> list[Attachment]:
         graph = self._connected()
@@ -165,3 +175,13 @@ class GraphTraining(Network):
             array([-4.], dtype=float32)
         """
         return self._recorded_loss("total_loss").total
+
+
+def _made_of(inputs: Any, attachments: list[Attachment]) -> list[Any]:
+    """The losses or updates that are computed from any of these symbolic tensors."""
+    given = {id(symbol) for symbol in symbols_in(inputs)}
+    return [
+        attachment.item
+        for attachment in attachments
+        if given & {id(symbol) for symbol in symbolic.upstream(symbols_in([attachment.item]))}
+    ]

@@ -83,7 +83,9 @@ def test_a_frozen_model_makes_no_updates_of_its_layers():
     assert counter.counts() == [0, 0]
     assert inner.updates == [] == inner.get_updates_for(None)
     inner.trainable = True
-    assert len(inner.updates) == len(inner.get_updates_for(None)) == 1
+    assert len(inner.get_updates_for(None)) == 1  # the function
+    assert [variable for variable, _ in inner.get_updates_for(inner.input)] == [counter.pairs]
+    assert len(inner.updates) == 2
 
 
 def test_a_stateful_layer_makes_its_updates_also_when_it_is_frozen():
@@ -93,7 +95,7 @@ def test_a_stateful_layer_makes_its_updates_also_when_it_is_frozen():
     train(model)
     assert counter.counts() == [1, 1]
     assert model.stateful
-    assert len(model.state_updates) == 1
+    assert len(model.state_updates) == 2  # the function and the pair
 
 
 def test_freezing_counts_from_the_next_compile_on():

@@ -115,6 +115,40 @@ def test_a_step_of_an_optimizer_as_updates_of_a_function_is_that_of_training():
             assert a == pytest.approx(b, rel=1e-4, abs=1e-6)
 
 
+def test_the_updates_of_the_optimizer_and_of_the_model_are_a_step_of_training():
+    trained, by_hand = (chain(BatchNormalization(momentum=0.9, name="norm")) for _ in range(2))
+    by_hand.set_weights(trained.get_weights())
+    updates = by_hand.optimizer.get_updates(by_hand.total_loss, by_hand.trainable_weights) + by_hand.updates
+    fed = [by_hand.input, *by_hand.targets, *by_hand.sample_weights, K.learning_phase()]
+    step = K.function(fed, [by_hand.total_loss], updates=updates)
+    for _ in range(3):
+        assert step([X, Y, np.ones(6), 1])[0] == pytest.approx(trained.train_on_batch(X, Y), rel=1e-6)
+    for one, other in zip(trained.get_weights(), by_hand.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    assert by_hand.get_layer("norm").get_weights()[2].any()
+
+
+def test_updates_are_those_of_the_calls_in_the_model_also_of_models_inside():
+    norm = BatchNormalization(name="norm")
+    x, other = Input((4,)), Input((4,))
+    twice = Model([x, other], [norm(x), norm(other)])
+    once = Model(x, twice.outputs[0])
+    moving = [norm.moving_mean, norm.moving_variance]
+    assert [variable for variable, _ in once.updates] == moving
+    assert [variable for variable, _ in twice.updates] == moving * 2 == [variable for variable, _ in norm.updates]
+    assert len(twice.get_updates_for(other)) == len(norm.get_updates_for(other)) == 2
+    assert twice.get_updates_for(None) == []
+
+    inner = Input((4,))
+    outer = Model(inner, Dense(1)(once(inner)))
+    batch = np.arange(12.0).reshape(3, 4)
+    K.function([inner], [], updates=outer.updates)([batch])
+    np.testing.assert_allclose(norm.moving_mean.numpy(), 0.01 * batch.mean(axis=0), rtol=1e-6)
+    once.trainable = False
+    assert outer.updates == []
+    assert BatchNormalization()(inner, training=False).source.operation.updates == []
+
+
 def test_functions_among_the_updates_are_called():
     seen = []
     K.function([], [K.constant(1.0)], updates=[lambda: seen.append(1)])([])

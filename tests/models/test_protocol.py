@@ -103,7 +103,8 @@ def test_the_losses_of_a_wrapper_are_those_of_its_layer_too():
     assert [K.eval(loss) for loss in layer.get_losses_for(None)] == [3.0]
     seen = []
     layer.add_update(seen.append, inputs=x)
-    assert (layer.get_updates_for(x), layer.get_updates_for(None)) == ([seen.append], [])
+    (function, (variable, _)) = layer.get_updates_for(x)
+    assert (function, variable.name, layer.get_updates_for(None)) == (seen.append, "scaled/calls", [])
 
 
 def test_the_mask_of_a_wrapper_is_that_of_its_layer():
