@@ -16,6 +16,7 @@ from ..layers.shapes import InputSpec, Shape, as_list, count, is_shape, map_shap
 from .configuration import graph_config, graph_from_config
 from .graph import Graph, node_of, unflatten
 from .graph_training import GraphTraining
+from .network import LayerList
 
 
 class Model(GraphTraining):
@@ -113,7 +114,7 @@ class Model(GraphTraining):
     def layers(self) -> list[Layer]:
         """The layers, from the inputs on: in Keras's order, which is that of the weights."""
         graph = self._connected()
-        return list(graph.layers) if graph is not None else list(Layer._sublayers(self))
+        return LayerList(graph.layers if graph is not None else Layer._sublayers(self), self)
 
     @property
     def inputs(self) -> list[SymbolicTensor]:
@@ -122,8 +123,32 @@ class Model(GraphTraining):
 
     @property
     def outputs(self) -> list[SymbolicTensor]:
-        """The symbolic outputs."""
+        """The symbolic outputs; what is assigned must be made of the inputs, and the model be compiled anew."""
         return list(self._known_graph("outputs").outputs)
+
+    @outputs.setter
+    def outputs(self, outputs: Any) -> None:
+        given = self._checked(outputs, "outputs")
+        if list(map(id, given)) != list(map(id, self.outputs)):
+            self._end_with(given)
+            self._unbind()
+
+    def _end_with(self, outputs: list[SymbolicTensor]) -> None:
+        self._connect(self.inputs, outputs)
+
+    def _take_off(self, layer: Layer) -> None:
+        graph = self._connected()
+        if graph is None:
+            return super()._take_off(layer)
+        call = node_of(graph.outputs[0])
+        before = symbols_in([*call.inputs])
+        if len(graph.outputs) > 1 or call.operation is not layer or not before:
+            raise ValueError(
+                f"{self}: layers.pop() takes off the layer that makes the only output. A part of a model is "
+                f"Model(model.inputs, model.layers[i].output). Received: {layer!r} of a model with the outputs "
+                f"{self.output_names}"
+            )
+        self.outputs = before
 
     @property
     def input(self) -> Any:

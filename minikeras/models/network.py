@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NoReturn
 
 from .. import checks, saving
 from ..layers.absent import Absent
@@ -17,6 +17,48 @@ from .summary import print_summary
 from .training import Trainer
 
 _STEPS = "there is no compiled graph: model.train_on_batch(x, y) and test_on_batch(x, y) take its place"
+
+
+class LayerList(list[Layer]):
+    """What ``model.layers`` gives: a list to read.
+
+    ``pop()`` takes the last layer off the model itself, as scripts for Keras 2 do before they put others in its place;
+    there, it changed the list and left the output as it was.
+
+    Args:
+        layers: Of the model.
+        model: The model.
+    """
+
+    def __init__(self, layers: Iterable[Layer], model: Network) -> None:
+        super().__init__(layers)
+        self._model = model
+
+    def __reduce__(self) -> tuple[type, tuple[list[Layer]]]:
+        return list, (list(self),)
+
+    def pop(self, index: Any = -1) -> Layer:
+        """Take the last layer off the model, which then ends with what that layer was called on; return it.
+
+        Raises:
+            ValueError: If it isn't the last one, or alone doesn't make the model's output.
+        """
+        if not self or index not in (-1, len(self) - 1):
+            raise ValueError(
+                f"{self._model}: layers.pop() takes the last layer off a model; a part of a model is "
+                f"Model(model.inputs, model.layers[i].output). Received: index={index!r} for {len(self)} layers"
+            )
+        self._model._take_off(self[-1])
+        return super().pop()
+
+    def _read_only(self, *arguments: Any, **keywords: Any) -> NoReturn:
+        raise TypeError(
+            f"{self._model}: model.layers follows from the graph and is only read, but for layers.pop(). "
+            "list(model.layers) is a copy to change; other models are made by Model(inputs, outputs)"
+        )
+
+    append = extend = insert = remove = clear = reverse = sort = _read_only
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _read_only
 
 
 class Network(Trainer):
@@ -57,6 +99,10 @@ class Network(Trainer):
     def _connected(self) -> Graph | None:
         """How the layers are connected; None if nobody knows."""
         return None
+
+    def _take_off(self, layer: Layer) -> None:
+        """End with what the last layer was called on."""
+        raise ValueError(f"{self}: it is a program, which no layer can be taken off. Received: {layer!r}")
 
     def _layer_sources(self) -> list[list[str]] | None:
         """What each layer is connected to; None if they just follow one another, or nobody knows."""

@@ -15,6 +15,7 @@ from ..layers.base import Layer
 from ..layers.shapes import InputSpec, Shape, as_shape, is_shape
 from .functional import Model
 from .graph import Graph
+from .network import LayerList
 
 
 class Sequential(Model):
@@ -109,7 +110,7 @@ class Sequential(Model):
     @property
     def layers(self) -> list[Layer]:
         """The layers in order, without an InputLayer at the front."""
-        return self._layers[1:] if self._starts_with_input() else list(self._layers)
+        return LayerList(self._layers[1:] if self._starts_with_input() else self._layers, self)
 
     @property
     def model(self) -> Sequential:
@@ -321,6 +322,18 @@ class Sequential(Model):
             if not is_shape(shapes):
                 raise ValueError(f"{owner}: expected one input. Received: {len(shapes)}, shapes {shapes}")
             InputSpec(shape=(None, *self._symbols[0].shape[1:])).check(tuple(shapes), owner)
+
+    def _end_with(self, outputs: list[SymbolicTensor]) -> None:
+        if len(outputs) != 1 or not any(outputs[0] is symbol for symbol in self._symbols[1:]):
+            raise ValueError(
+                f"{self}: outputs must be the output of one of its layers; for others there is "
+                f"Model(model.inputs, outputs). Received: {outputs!r}"
+            )
+        while self._symbols[-1] is not outputs[0]:
+            self.pop()
+
+    def _take_off(self, layer: Layer) -> None:
+        self.pop()
 
     def _starts_with_input(self) -> bool:
         return bool(self._layers) and isinstance(self._layers[0], layers_module.InputLayer)

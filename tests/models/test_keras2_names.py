@@ -209,6 +209,101 @@ def test_pickles_go_on_training_as_the_model_does():
         np.testing.assert_array_equal(a, b)
 
 
+# ---------------------------------------------------------------------- taking off the last layers
+
+
+def functional(*between):
+    """As `chain`, of symbolic tensors."""
+    x = output = Input((3,), name="x")
+    for layer in (Dense(4, name="first"), *between, Dense(2, name="last")):
+        output = layer(output)
+    model = Model(x, output, name="m")
+    model.compile(SGD(0.1), "mse")
+    return model
+
+
+@pytest.mark.parametrize("make", [chain, functional])
+def test_layers_pop_takes_the_last_layer_off_the_model(make):
+    model = make(Dropout(0.5, name="drop"))
+    hidden = X @ model.layers[-3].get_weights()[0]
+    popped = model.layers.pop()
+    model.outputs = [model.layers[-1].output]
+    model.layers[-1].outbound_nodes = []
+    assert (popped.name, model.layers[-1].name, model.output_shape, len(model.weights)) == (
+        "last",
+        "drop",
+        (None, 4),
+        2,
+    )
+    np.testing.assert_allclose(model.predict(X), hidden, rtol=1e-5)
+    with pytest.raises(RuntimeError, match="must be compiled first"):
+        model.train_on_batch(X, hidden)
+
+    longer = Model(model.input, Dense(5)(model.layers[-1].output))
+    longer.compile("sgd", "mse")
+    longer.fit(X, np.ones((6, 5)), verbose=0)
+    assert model.output_shape == (None, 4)
+
+
+@pytest.mark.parametrize("make", [chain, functional])
+def test_outputs_that_are_assigned_shorten_the_model(make):
+    model = make(Dropout(0.5, name="drop"))
+    model.outputs = [model.get_layer("first").output]
+    assert [layer.name for layer in model.layers][-1] == "first"
+    assert model.output_names == ["first"]
+    model.compile("sgd", "mse")
+    model.train_on_batch(X, np.ones((6, 4)))
+    assert type(model).from_config(model.get_config()).output_shape == (None, 4)
+
+
+def test_the_layers_of_a_network_in_keras_2_move_to_a_sequential_without_the_last():
+    base = functional(BatchNormalization(name="norm"))
+    base.layers.pop()
+    model = Sequential()
+    for layer in base.layers:
+        layer.trainable = False
+        model.add(layer)
+    model.add(Dense(7))
+    assert (model.output_shape, len(model.trainable_weights), len(model.weights)) == ((None, 7), 2, 8)
+    np.testing.assert_allclose(
+        Model(model.inputs, model.layers[-2].get_output_at(1)).predict(X), base.predict(X), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (
+            lambda m: m.layers.pop(0),
+            ValueError,
+            r"'m': layers.pop\(\) takes the last layer off.*Received: index=0 for 3",
+        ),
+        (lambda m: m.layers.append(Dense(1)), TypeError, "'m': model.layers follows from the graph and is only read"),
+        (lambda m: m.layers.__setitem__(0, Dense(1)), TypeError, "is only read"),
+        (
+            lambda m: [m.layers.pop() for _ in range(3)],
+            ValueError,
+            r"makes the only output.*Received: <InputLayer 'x'>",
+        ),
+        (lambda m: setattr(m, "outputs", [3]), TypeError, "'m': outputs must be symbolic tensors.*Received: int 3"),
+        (lambda m: setattr(m, "outputs", [Dense(1)(Input((3,)))]), ValueError, "'m': the graph is disconnected"),
+    ],
+)
+def test_other_changes_of_the_layers_are_refused(change, error, message):
+    with pytest.raises(error, match=message):
+        change(functional())
+
+
+def test_layers_are_taken_off_where_that_leaves_a_model():
+    x = Input((3,))
+    several = Model(x, [Dense(1)(x), Dense(2, name="second")(x)], name="m")
+    with pytest.raises(ValueError, match=r"makes the only output.*of a model with the outputs .*'second'"):
+        several.layers.pop()
+    with pytest.raises(ValueError, match="outputs must be the output of one of its layers"):
+        chain().outputs = [x]
+    assert type(pickle.loads(pickle.dumps(several.layers))) is list
+
+
 # ---------------------------------------------------------------------- what isn't there
 
 
