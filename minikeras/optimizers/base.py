@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -22,8 +23,18 @@ from .symbolic_steps import SymbolicSteps
 # Parameters are updated in blocks of so many elements, which stay in cache through all passes of a rule.
 BLOCK = 16384
 
+# Parameters of at most so many elements are joined to one vector, as calls would take longer than the computation.
+SMALL = 4096
+
 # update(p, g, scratch, *slots): one step on a block, in place; all are vectors, scratch two of them; g is not changed.
 Rule = Callable[..., None]
+
+
+class Batch(NamedTuple):
+    """Parameters that are updated together: their numbers among all, and their state, in one vector for each slot."""
+
+    members: list[int]
+    slots: list[np.ndarray]
 
 
 class Optimizer(SymbolicSteps, Configurable):
@@ -72,6 +83,10 @@ class Optimizer(SymbolicSteps, Configurable):
         self._iterations = 0
         self._params: list[Parameter] = []
         self._state: dict[Parameter, list[np.ndarray]] = {}
+        self._batches: list[Batch] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_batches": None}  # copies of views would be no views
 
     @property
     def learning_rate(self) -> Any:
@@ -111,8 +126,9 @@ class Optimizer(SymbolicSteps, Configurable):
             rate /= 1.0 + self.decay * self._iterations
         update = self.rule(rate, self._iterations + 1)
         scale = self._clipping_scale(arrays)
-        for param, grad in zip(params, arrays, strict=True):
-            self._step(update, param, grad, scale)
+        for batch in self._batches or ():
+            self._step(update, batch, arrays, scale)
+        for param in params:
             if param.constraint is not None:
                 with no_grad():
                     param.assign(param.constraint(param))
@@ -133,12 +149,14 @@ class Optimizer(SymbolicSteps, Configurable):
 
     def build(self, params: Sequence[Parameter]) -> None:
         """Make the state of parameters that have none yet; `get_weights` and `set_weights` go by these parameters."""
-        if len(params) == len(self._params) and all(a is b for a, b in zip(params, self._params, strict=True)):
+        known = len(params) == len(self._params) and all(map(operator.is_, params, self._params))
+        if known and self._batches is not None:
             return
         self._params = list(params)
         for param in self._params:
             if param not in self._state:
                 self._state[param] = [np.zeros(self.slot_shape(slot, param), param.dtype) for slot in self.slots]
+        self._batches = list(self._join())
 
     def slot_shape(self, slot: str, param: Parameter) -> tuple[int, ...]:
         """The shape of a slot of a parameter: its own, unless a subclass says otherwise."""
@@ -188,6 +206,9 @@ class Optimizer(SymbolicSteps, Configurable):
             )
         arrays = []
         for grad, param in zip(grads, params, strict=True):
+            if type(grad) is Tensor and grad.data.shape == param.data.shape:
+                arrays.append(grad.data)
+                continue
             if grad is None:
                 raise ValueError(
                     f"{name}: the parameter {param.name!r} has no gradient (None), as the loss does not depend on it "
@@ -209,11 +230,58 @@ class Optimizer(SymbolicSteps, Configurable):
         norm = global_norm(grads)
         return self.clipnorm / norm if norm >= self.clipnorm else 1.0
 
-    def _step(self, update: Rule, param: Parameter, grad: np.ndarray, scale: float) -> None:
-        data = param.data
-        p = np.ascontiguousarray(data).reshape(-1)
-        g = np.asarray(grad, data.dtype).reshape(-1)
-        slots = [slot.reshape(-1) for slot in self._state[param]]
+    def _join(self) -> Iterator[Batch]:
+        """Batches of small parameters of one dtype, their state laid end to end, and of each other parameter alone."""
+        open_batches: dict[np.dtype, list[int]] = {}
+        seen: set[Parameter] = set()
+        for number, param in enumerate(self._params):
+            if param.size > SMALL or param in seen:
+                yield Batch([number], [slot.reshape(-1) for slot in self._state[param]])
+                continue
+            seen.add(param)
+            members = open_batches.setdefault(param.dtype, [])
+            if sum(self._params[i].size for i in members) + param.size > BLOCK:
+                yield self._end_to_end(members)
+                members = open_batches[param.dtype] = []
+            members.append(number)
+        for members in open_batches.values():
+            yield self._end_to_end(members)
+
+    def _end_to_end(self, members: list[int]) -> Batch:
+        params = [self._params[i] for i in members]
+        slots = [np.concatenate(parts, axis=None) for parts in zip(*[self._state[p] for p in params], strict=True)]
+        for param in params:
+            self._state[param] = list(self._state[param])
+        for i, slot in enumerate(slots):
+            start = 0
+            for param in params:
+                old = self._state[param][i]
+                self._state[param][i] = slot[start : start + old.size].reshape(old.shape)
+                start += old.size
+        return Batch(members, slots)
+
+    def _step(self, update: Rule, batch: Batch, grads: list[np.ndarray], scale: float) -> None:
+        params = [self._params[i] for i in batch.members]
+        if len(params) == 1:
+            data = params[0].data
+            p = np.ascontiguousarray(data).reshape(-1)
+            self._advance(update, p, np.asarray(grads[batch.members[0]], data.dtype).reshape(-1), batch.slots, scale)
+            if not data.flags.c_contiguous:
+                data[...] = p.reshape(data.shape)
+        else:
+            p = np.concatenate([param.data for param in params], axis=None)
+            g = np.concatenate([grads[i] for i in batch.members], axis=None, dtype=p.dtype)
+            self._advance(update, p, g, batch.slots, scale)
+            start = 0
+            for param in params:
+                data = param.data
+                data[...] = p[start : start + data.size].reshape(data.shape)
+                start += data.size
+        for param in params:
+            param.mark_changed()
+
+    def _advance(self, update: Rule, p: np.ndarray, g: np.ndarray, slots: list[np.ndarray], scale: float) -> None:
+        """Update the vector ``p`` and its state in place, a block at a time."""
         limit = self.clipvalue
 
         def work(blocks: slice) -> None:
@@ -229,9 +297,6 @@ class Optimizer(SymbolicSteps, Configurable):
                 update(p[block], gradient, [row[:length] for row in scratch], *[slot[block] for slot in slots])
 
         spread(work, -(-p.size // BLOCK), p.size * (2 + len(slots)))
-        if not data.flags.c_contiguous:
-            data[...] = p.reshape(data.shape)
-        param.mark_changed()
 
 
 def fuzz(value: float | None) -> float:

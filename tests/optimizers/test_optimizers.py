@@ -357,3 +357,36 @@ def _apply(grads):
 def test_a_wrong_call_names_optimizer_argument_and_what_was_expected(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND, ids=str)
+def test_parameters_updated_together_move_as_each_would_alone(kind):
+    rng = np.random.default_rng(0)
+    shapes = [(3, 4), (), (5,), (70, 70), (2, 2, 2), (60, 60), (60, 60), (60, 60), (60, 60)]  # small, large, many small
+    values = [rng.normal(size=shape).astype("float32") for shape in shapes]
+    steps = [[rng.normal(size=shape).astype("float32") for shape in shapes] for _ in range(3)]
+    together = [Parameter(value.copy()) for value in values]
+    optimizer = fresh(kind)
+    for i, grads in enumerate(steps):
+        optimizer.apply_gradients(grads, together)
+        if i == 1:
+            optimizer = copy.deepcopy({"optimizer": optimizer, "parameters": together})
+            optimizer, together = optimizer["optimizer"], optimizer["parameters"]
+    for i, value in enumerate(values):
+        alone, own = Parameter(value.copy()), fresh(kind)
+        for grads in steps:
+            own.apply_gradients([grads[i]], [alone])
+        np.testing.assert_array_equal(together[i].numpy(), alone.numpy())
+        for joint, single in zip(optimizer._state[together[i]], own._state[alone], strict=True):
+            np.testing.assert_array_equal(joint, single)
+
+
+def test_parameters_that_come_and_go_keep_their_state():
+    first, second, third = (Parameter(np.ones(size, "float32")) for size in (2, 3, 4))
+    reference = Parameter(np.ones(2, "float32"))
+    optimizer, alone = optimizers.Adam(), optimizers.Adam()
+    for params in ([first, second], [first, third], [third, first, second], [first, first]):
+        optimizer.apply_gradients([np.ones(param.shape, "float32") for param in params], params)
+    for count in (1, 1, 1, 2):
+        alone.apply_gradients([np.ones(2, "float32")] * count, [reference] * count)
+    np.testing.assert_array_equal(first.numpy(), reference.numpy())
