@@ -267,6 +267,11 @@ def _layer_inputs(
             raise ValueError(f"{owner}: {layer} has no input shape yet: give input_shape or inputs")
         input_shape = layer.batch_input_shape
     batch_size = checks.integer(owner, "batch_size", batch_size)
+    if not isinstance(input_shape, (list, tuple)):
+        raise ValueError(
+            f"{owner}: input_shape must be the sizes of one sample, as (8, 8, 3), or a list of such tuples. "
+            f"Received: {input_shape!r}"
+        )
     several = not is_shape(input_shape) and isinstance(input_shape, (list, tuple)) and not _is_sizes(input_shape)
     shapes = [_with_batch(shape, batch_size, owner) for shape in (input_shape if several else [input_shape])]
     if isinstance(layer, Embedding):

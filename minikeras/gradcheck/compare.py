@@ -181,7 +181,7 @@ class Comparison:
         if verdict is not None:
             result.verdict = verdict
             return result
-        gradient = np.zeros(point.shape) if given is None else np.asarray(given, np.float64)
+        gradient = np.zeros(point.shape) if given is None else np.asarray(given, np.float64) + 0.0  # no -0
         if point.size == 0:
             result.verdict = agrees("agrees: there are no elements")
             return result

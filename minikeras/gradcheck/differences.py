@@ -149,8 +149,8 @@ class Line:
             return 0.0
         steps = np.array(self.probe.steps.sweep)
         slopes = np.array([self.central(step) for step in steps])
-        rounding = (np.abs(np.diff(slopes)) * steps[1:])[-4:]
-        return float(np.median(rounding)) if np.isfinite(rounding).all() else 0.0
+        rounding = _rounding(steps, slopes)[-4:]
+        return float(np.sort(rounding)[-2]) if np.isfinite(rounding).all() else 0.0
 
     def sweep(self) -> list[tuple[float, float]]:
         """The central difference for each step of the sweep."""
@@ -197,7 +197,7 @@ def neville(steps: np.ndarray, slopes: np.ndarray, columns: int = 3) -> Slope:
     best = Slope(float("nan"), float("inf"))
     with np.errstate(all="ignore"):
         # Rounding changes slopes by something over the step: what the smallest steps show is there with all of them.
-        rounding = np.abs(np.diff(slopes))[-3:] * steps[1:][-3:]
+        rounding = _rounding(steps, slopes)[-4:]
         floor = float(rounding[np.isfinite(rounding)].max(initial=0.0)) / steps
         previous = slopes
         for column in range(1, min(columns, len(steps) - 1) + 1):
@@ -211,6 +211,14 @@ def neville(steps: np.ndarray, slopes: np.ndarray, columns: int = 3) -> Slope:
                 best = Slope(float(current[k]), float(errors[k]))
             previous = current
     return best
+
+
+def _rounding(steps: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """The changes from step to step, times the step: what rounding keeps level. Changes that die away are none."""
+    changes = np.abs(np.diff(slopes))
+    falls = (changes[1:] < 0.1 * changes[:-1]) & (changes[1:] > 0.0)  # 0 is what rounding to a grid gives
+    dying = np.append(falls, False) | np.append(False, falls)
+    return np.where(dying, 0.0, changes * steps[1:])
 
 
 def typical_size(point: np.ndarray) -> float:

@@ -127,7 +127,7 @@ def examine(
                 measured[:, k] = rates / unit
             if kink is not None:
                 kinks.append(kink)
-    analytic = gradient.reshape(-1)[indices].astype(np.float64) / weight
+    analytic = gradient.reshape(-1)[indices].astype(np.float64) / weight + 0.0  # no -0
     numeric, errors = numeric / weight, errors / abs(weight)
     for kink in kinks:
         kink.low, kink.high = sorted((kink.low / weight, kink.high / weight))
@@ -167,7 +167,7 @@ def _measure(line: Line, index: int, unit: float, scale: float) -> tuple[np.ndar
     rough, close = line.rates(coarse), line.rates(fine)
     rates = (ratio * close - rough) / (ratio - 1.0)
     error = abs(float((rates - close) @ cotangent))
-    size = max(abs(float(rates @ cotangent)), scale)
+    size = max(scale, abs(float(rates @ cotangent)))  # in this order, scale where the slope is NaN
     if error <= 1e-5 * size and line.bend(fine) <= max(0.3 * line.bend(coarse), line.negligible_bend(fine, size)):
         return rates, 1e-3 * error + 4.0 * line.noise(fine), None
     kink = _kink(line, index, unit, size)
@@ -190,7 +190,7 @@ def _kink(line: Line, index: int, unit: float, scale: float) -> Kink | None:
     if line.jumps():
         return Kink(index, -np.inf, np.inf, jumps=True)
     near, far = line.bend(small), line.bend(middle)
-    if not np.isfinite(near) or near <= line.negligible_bend(small, scale) or near < 0.3 * far:
+    if not np.isfinite(near + far) or near <= line.negligible_bend(small, scale) or near < 0.3 * far:
         return None
     low, high = sorted(slope / unit for slope in line.one_sided(small))
     return Kink(index, low, high)

@@ -13,6 +13,7 @@ from .drawing import draw
 from .verdict import Verdict
 
 WIDTH = 100
+UNDECIDED = ("precision", "non-deterministic", "not-finite")  # kinds that say more about the function than the gradient
 
 
 @dataclass
@@ -150,7 +151,7 @@ class GradientReport:
             head = "nothing to check: no input of a floating-point type"
         elif failed:
             head = f"{len(failed)} of {_counted(count, 'gradient')} {'is' if len(failed) == 1 else 'are'} wrong"
-            if all(result.verdict.kind in ("precision", "non-deterministic", "not-finite") for result in failed):
+            if all(result.verdict.kind in UNDECIDED for result in failed):
                 head = f"{len(failed)} of {_counted(count, 'gradient')} can't be confirmed"
         else:
             head = f"{_counted(count, 'gradient')} {'agrees' if count == 1 else 'agree'} with differences"
@@ -161,7 +162,8 @@ class GradientReport:
         shapes = [str(result.shape) for result in self.results]
         shape_width = min(max(map(len, shapes), default=0), 24)
         for result, name, shape in zip(self.results, names, shapes, strict=True):
-            lead = f"  {'ok   ' if result.ok else 'WRONG'}  {name:<{name_width}}  {shape:<{shape_width}}  "
+            mark = "ok" if result.ok else "UNSURE" if result.verdict.kind in UNDECIDED else "WRONG"
+            lead = f"  {mark:<6}  {name:<{name_width}}  {shape:<{shape_width}}  "
             error = "" if math.isnan(result.relative_error) or not result.ok else f", error {result.relative_error:.1e}"
             if result.verdict.kind == "independent":
                 error = ""

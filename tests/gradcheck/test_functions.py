@@ -239,6 +239,13 @@ def test_float32_inside_is_named():
         assert result.verdict.kind == "precision", result
 
 
+@pytest.mark.parametrize("f", [ops.log, ops.sqrt, lambda x: x**0.3])
+def test_the_step_fits_each_element_where_the_function_ends_nearby(f):
+    for seed in range(5):
+        report = check_gradients(f, np.array([1e-4, 1e-3, 1.0, 2.0, 1e-6]), seed=seed)
+        assert report.ok, report
+
+
 def test_values_that_are_not_finite_are_named():
     assert kinds(check_gradients(lambda x: ops.log(x), np.array([-1.0, 1.0, 2.0, 3.0]))) == {"x": "not-finite"}
     report = check_gradients(lambda x: np.sum(x), X, gradient=lambda x: np.full_like(x, np.nan))

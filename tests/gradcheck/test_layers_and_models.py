@@ -213,6 +213,8 @@ def test_random_functions_of_the_backend_are_held_still():
         (lambda: check_layer(layers.Dense(2)), ValueError, "has no input shape yet"),
         (lambda: check_layer(layers.Dense(2), (4, None)), ValueError, "input_shape must be the sizes"),
         (lambda: check_layer(layers.Dense(2), "four"), ValueError, "input_shape must be the sizes"),
+        (lambda: check_layer(layers.Dense(2), 4), ValueError, "input_shape must be the sizes"),
+        (lambda: check_layer(layers.Dense, (4,)), TypeError, "layer must be a Layer"),
         (lambda: check_layer(layers.Dense(2), (4,), batch_size=0), ValueError, "batch_size must be"),
         (lambda: check_layer(layers.Conv2D(2, 3), (4,)), ValueError, "Conv2D"),
         (lambda: check_layer(layers.Dense(2), (4,), order=0), ValueError, "order must be 1 or 2"),
