@@ -159,4 +159,7 @@ class LambdaCallback(Callback):
         for name, hook in hooks.items():
             if hook is not None and not callable(hook):
                 raise TypeError(f"LambdaCallback: {name} must be a function. Received: {hook!r}")
+        for name in kwargs:
+            if name.startswith("on_") and not hasattr(Callback, name):
+                raise TypeError(f"LambdaCallback: there is no hook {name!r}, only {', '.join(hooks)}")
         vars(self).update(kwargs, **{name: hook for name, hook in hooks.items() if hook is not None})

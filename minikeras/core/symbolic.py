@@ -149,6 +149,11 @@ class SymbolicTensor(Tensor):
             + (f". {_ADVICE[attribute]}" if attribute in _ADVICE else "")
         )
 
+    def __len__(self) -> int:
+        if not self._shape or self._shape[0] is None:
+            raise TypeError(f"{self!r} has no known length, and can't be gone through element by element")
+        return self._shape[0]
+
     def __bool__(self) -> bool:
         raise TypeError(f"{self!r} is symbolic and has no truth value; use ops.where for a choice by value")
 
@@ -450,7 +455,10 @@ def _probed(operation: Callable[..., Any], inputs: tuple[Any, ...], static: dict
                 result = _probe(operation, inputs, static, size)
                 return result, result
     if failure is not None and not found:
-        raise failure
+        if not shapes:
+            raise failure
+        kind = ValueError if isinstance(failure, ValueError) else IndexError
+        raise kind(f"{failure} ({_PROBES[0][0]} stands for each size that is None)") from failure
     return found
 
 

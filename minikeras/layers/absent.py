@@ -24,6 +24,22 @@ class Absent:
         raise AttributeError(f"{owner.__name__} has no attribute {self.name!r}: {self.advice}")
 
 
+class BeforeInit:
+    """A descriptor of what `Layer` sets when it is initialised: to read it before is an AttributeError that says so.
+
+    Args:
+        name: Of the attribute.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type) -> NoReturn:
+        raise AttributeError(
+            f"{owner.__name__} has no {self.name!r} yet: its __init__ must call super().__init__(**kwargs)"
+        )
+
+
 class AbsentFromLayers:
     """Mixin: what scripts for Keras 2 are found to ask a layer for."""
 

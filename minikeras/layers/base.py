@@ -18,7 +18,7 @@ from ..core import config, symbolic
 from ..core.tensor import Parameter, Tensor, as_array
 from ..registry import Configurable
 from . import observers
-from .absent import AbsentFromLayers
+from .absent import AbsentFromLayers, BeforeInit
 from .attached import Attaching, Attachment
 from .context import (
     CallContext,
@@ -509,6 +509,10 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
                 yield from (item for item in as_list(value) if isinstance(item, Layer))
 
 
+for _attribute in ("name", "batch_input_shape", "_accepted"):  # of these, one is read first whatever is done
+    setattr(Layer, _attribute, BeforeInit(_attribute))
+
+
 # ---------------------------------------------------------------------- automatic names
 
 _names: Counter[str] = Counter()
@@ -540,6 +544,10 @@ def reset_names() -> None:
 
 
 def _as_tensor(value: Any) -> Tensor:
+    if isinstance(value, Layer):
+        raise TypeError(
+            f"a layer is called on tensors, such as another layer gives: Dense(2)(Flatten()(x)). Received: {value!r}"
+        )
     return value if isinstance(value, Tensor) else Tensor(value)
 
 

@@ -45,7 +45,14 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
     Raises:
         ValueError: If it is no JSON, a class is unknown, or a configuration doesn't fit.
     """
-    return model_from_config(json.loads(json_string), custom_objects)
+    try:
+        config = json.loads(json_string)
+    except ValueError as error:
+        raise ValueError(
+            f"model_from_json takes the text of a model; that of a file is open(path).read(). "
+            f"Received: {json_string!r:.100}, and {error}"
+        ) from None
+    return model_from_config(config, custom_objects)
 
 
 def clone_model(model: Model, input_tensors: Any = None) -> Any:

@@ -74,6 +74,8 @@ class Loops(Compilable):
         callbacks: Iterable[Callback],
     ) -> Iterator[CallbackList]:
         """All callbacks together, of a training that goes on in the body of a ``with`` statement."""
+        if not isinstance(callbacks, Iterable):
+            raise TypeError(f"{self}: callbacks must be a list of Callback objects. Received: {callbacks!r}")
         names, stateful = self.metrics_names, self.stateful_metric_names
         params["do_validation"] = validation is not None
         params["metrics"] = names + [f"val_{name}" for name in names if validation is not None]

@@ -118,8 +118,10 @@ class Network(Trainer):
             if not isinstance(index, int) or not -len(self.layers) <= index < len(self.layers):
                 raise ValueError(f"{self}: it has {len(self.layers)} layers. Received: index={index!r}")
             return self.layers[index]
+        if name is None:
+            raise ValueError(f"{self}: get_layer takes the name of a layer or an index. Received: neither")
         for layer in self.layers:
-            if layer.name == name and name is not None:
+            if layer.name == name:
                 return layer
         raise ValueError(
             f"{self}: there is no layer of that name, only {[layer.name for layer in self.layers]}. "

@@ -137,6 +137,19 @@ def test_a_list_takes_callbacks_only():
         CallbackList(["x"])
 
 
+def test_fit_takes_a_list_of_callbacks_only():
+    model = Sequential([layers.Dense(1, input_dim=2)])
+    model.compile("sgd", "mse")
+    with pytest.raises(TypeError, match=r"callbacks must be a list of Callback objects. Received: <.*History"):
+        model.fit(np.zeros((2, 2)), np.zeros(2), verbose=0, callbacks=History())
+
+
+def test_a_callback_of_functions_knows_its_hooks_and_keeps_other_attributes():
+    assert callbacks.LambdaCallback(path="x.csv", on_batch_end=print).path == "x.csv"
+    with pytest.raises(TypeError, match="no hook 'on_epoch', only on_epoch_begin, on_epoch_end"):
+        callbacks.LambdaCallback(on_epoch=print)
+
+
 def test_averages_count_samples():
     averages = Averages()
     assert averages.means() == {}

@@ -267,6 +267,21 @@ def test_backward_is_refused() -> None:
         (symbol(2) * 2.0).sum().backward()
 
 
+def test_a_symbol_is_gone_through_only_where_its_length_is_known():
+    assert [item.shape for item in symbol(2, 3)] == [(3,), (3,)]
+    with pytest.raises(TypeError, match=r"shape=\(None, 3\).* has no known length"):
+        list(symbol(None, 3))
+
+
+def test_a_mistake_on_free_sizes_says_which_number_stands_for_them():
+    with pytest.raises(ValueError, match=r"x of shape \(5, 3\).*\(5 stands for each size that is None\)"):
+        symbol(None, 3).sum(axis=2)
+    with pytest.raises(IndexError, match=r"out of bounds.*\(5 stands"):
+        symbol(None, 3)[:, 5]
+    with pytest.raises(ValueError, match=r"keepdims=False$"):
+        symbol(4, 3).sum(axis=2)
+
+
 def test_an_operation_on_a_fixed_and_a_free_batch_takes_the_fixed_one():
     fixed, free = SymbolicTensor((32, 5)), SymbolicTensor((None, 5))
     assert (fixed + free).shape == (32, 5)

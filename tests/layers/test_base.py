@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from minikeras import ops
+from minikeras import Sequential, ops
 from minikeras.core import config
 from minikeras.core.symbolic import SymbolicTensor
 from minikeras.core.tensor import Tensor
-from minikeras.layers import Conv2D, Layer
+from minikeras.layers import Add, Conv2D, Dense, Input, Layer
 from minikeras.layers.base import InputSpec, call_context, in_training, reset_names
 
 
@@ -486,3 +486,22 @@ def test_add_weight_takes_the_shape_first_as_layers_of_keras_1_give_it():
     assert layer.by_name.numpy().sum() == 8
     with pytest.raises(TypeError, match=r"add_weight takes its further arguments by name\. Received: \['float32'\]"):
         layer.add_weight((2,), "third", "float32")
+
+
+class WithoutSuper(Layer):
+    """Forgets to initialise what it is."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+
+@pytest.mark.parametrize("use", [lambda layer: layer(np.ones((1, 2))), repr, lambda layer: Sequential([layer])])
+def test_a_layer_that_was_not_initialised_says_so(use):
+    with pytest.raises(AttributeError, match=r"WithoutSuper has no '\w+' yet: its __init__ must call super\(\)"):
+        use(WithoutSuper(2.0))
+
+
+def test_a_layer_called_on_a_layer_is_refused():
+    for wrong in (Dense(3, name="other"), [Input((3,)), Dense(3, name="other")]):
+        with pytest.raises(TypeError, match=r"a layer is called on tensors.*Received: <Dense 'other'>"):
+            Add()(wrong)

@@ -512,6 +512,11 @@ def several_nodes():
         (lambda: two_by_two().compile("sgd"), ValueError, "Model 'm': compile needs a loss.*or one of add_loss"),
         (lambda: models.clone_model(Dense(1)), TypeError, "clone_model expects a model"),
         (lambda: models.model_from_config([]), TypeError, "expects a dict, not a list"),
+        (
+            lambda: models.model_from_json("m.json"),
+            ValueError,
+            r"open\(path\).read\(\). Received: 'm.json', and Expecting",
+        ),
         (lambda: Flatten(name="f")(Input(())), ValueError, "Flatten 'f'"),
     ],
 )

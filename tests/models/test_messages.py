@@ -62,6 +62,7 @@ CASES = {
         lambda: model().get_layer("lost"),
         "Sequential 'm': there is no layer of that name, only ['last']. Received: name='lost'",
     ),
+    "neither name nor index": (ValueError, lambda: model().get_layer(), "get_layer takes the name of a layer or an in"),
     "an index too large": (ValueError, lambda: model().get_layer(index=4), "it has 1 layers. Received: index=4"),
     "weights of another model": (ValueError, lambda: model().set_weights([X]), "set_weights expects 2 arrays"),
     "counting an unbuilt model": (RuntimeError, lambda: unbuilt().count_params(), "Sequential 'm' is not built"),

@@ -193,7 +193,7 @@ def test_a_file_is_replaced_unless_told_otherwise(tmp_path):
 
 
 def test_a_missing_folder_is_an_error_of_the_system(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"can't be written: there is no folder"):
         net().save_weights(tmp_path / "lost" / "w.npz")
 
 
