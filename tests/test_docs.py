@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from tests import pages
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_python_blocks_of_a_page_run_in_order(page, tmp_path, monkeypatch):
+def test_the_python_blocks_of_a_page_run_in_order_and_print_what_it_says(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    namespace = {"__name__": "__main__"}
-    for block in re.finditer(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
-        line = page.read_text(encoding="utf-8")[: block.start()].count("\n") + 1
-        exec(compile("\n" * line + block[1], str(page), "exec"), namespace)
+    for block, printed in pages.run(page):
+        if block["output"] is not None and printed is not None:
+            assert pages.words(printed) == pages.words(block["output"])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
