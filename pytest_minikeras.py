@@ -64,7 +64,7 @@ class GradientChecks:
         """
         __tracebackhide__ = True
         if isinstance(f, _module().GradientReport):
-            return self._judged(f)
+            return _module().assert_gradients(f, *arguments, **options)
         return self._checked(_module().check_gradients, f, *arguments, **options)
 
     def layer(self, layer: Any, *arguments: Any, **options: Any) -> GradientReport:
@@ -80,16 +80,12 @@ class GradientChecks:
     def _checked(self, check: Callable[..., GradientReport], *arguments: Any, **options: Any) -> GradientReport:
         __tracebackhide__ = True
         options = {"seed": self._seed, **options}
-        return self._judged(check(*arguments, **options), f"checked with seed={options['seed']}")
-
-    def _judged(self, report: GradientReport, how: str = "") -> GradientReport:
-        __tracebackhide__ = True
-        if report.ok:
-            self._item.add_report_section("call", SECTION, str(report))  # which -rP shows
-            return report
-        if how:
-            self._item.add_report_section("call", SECTION, how)
-        raise _module().GradientError(report)
+        report = check(*arguments, **options)
+        if not report.ok:
+            self._item.add_report_section("call", SECTION, f"checked with seed={options['seed']}")
+            raise _module().GradientError(report)
+        self._item.add_report_section("call", SECTION, str(report))  # which -rP shows
+        return report
 
 
 @pytest.fixture

@@ -230,8 +230,14 @@ def assert_gradients(f: Any, *arguments: Any, **options: Any) -> GradientReport:
 
     Raises:
         GradientError: An AssertionError, if a gradient is wrong or can't be confirmed.
+        TypeError: If there are other arguments beside a report.
     """
     __tracebackhide__ = True  # pytest shows the caller's line
+    if isinstance(f, GradientReport) and (arguments or options):
+        given = [*(type(argument).__name__ for argument in arguments), *options]
+        raise TypeError(
+            f"assert_gradients: a report is judged as it is, other arguments have no use. Received: {', '.join(given)}"
+        )
     report = f if isinstance(f, GradientReport) else check_gradients(f, *arguments, **options)
     if not report.ok:
         raise GradientError(report)

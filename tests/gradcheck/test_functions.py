@@ -410,3 +410,9 @@ def test_full_compares_the_jacobian_entry_by_entry():
     assert check_gradients(np.sin, X, gradient=backward).ok
     result = check_gradients(np.sin, X, gradient=backward, method="full")["x"]
     assert (result.ok, result.verdict.kind) == (False, "factor")
+
+
+def test_what_goes_with_a_report_is_refused():
+    report = check_gradients(lambda x: x * x, np.array([1.0, 2.0]))
+    with pytest.raises(TypeError, match=r"judged as it is, other arguments have no use. Received: ndarray, order$"):
+        assert_gradients(report, X, order=2)
