@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from minikeras import layers, ops
+from minikeras import layers
 from minikeras.core.tape import gradients
 from minikeras.core.tensor import Tensor
-
-_STEP = 1e-5
+from minikeras.gradcheck import assert_gradients, check_layer
 
 
 def check_output_shape(layer: layers.Layer, shape: tuple[int, ...]) -> None:
@@ -54,36 +53,5 @@ def check_data_formats(layer_class: Any, shape: tuple[int, ...], **arguments: An
 
 
 def check_gradients(layer: layers.Layer, shape: tuple[int, ...]) -> None:
-    """First and second derivatives agree with central differences along random directions, in float64.
-
-    All of the layer's weights get random values. Its output has to be smooth.
-    """
-    rng = np.random.default_rng(7)
-    layer.ensure_built(shape)
-    point = [rng.normal(size=shape), *(rng.normal(size=weight.shape) for weight in layer.weights)]
-    cotangent = rng.normal(size=layer.compute_output_shape(shape))
-    first = [rng.normal(size=array.shape) for array in point]
-    second = [rng.normal(size=array.shape) for array in point]
-
-    def value(arrays: list[np.ndarray]) -> tuple[Tensor, list[Tensor]]:
-        layer.set_weights(arrays[1:])
-        x = Tensor(arrays[0], requires_grad=True)
-        return ops.sum(layer(x) * cotangent), [x, *layer.weights]
-
-    def slope(arrays: list[np.ndarray]) -> tuple[Tensor, list[Tensor]]:
-        y, inputs = value(arrays)
-        return _along(gradients(y, inputs, create_graph=True), first), inputs
-
-    for function, direction, what in ((value, first, "first"), (slope, second, "second")):
-        steps = [_STEP * v for v in direction]
-        ahead = function([a + v for a, v in zip(point, steps, strict=True)])[0].item()
-        behind = function([a - v for a, v in zip(point, steps, strict=True)])[0].item()
-        y, inputs = function(point)
-        found = _along(gradients(y, inputs), direction).item()
-        expected = (ahead - behind) / (2 * _STEP)
-        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6, err_msg=f"{what} derivative")
-
-
-def _along(derivatives: list[Tensor | None], direction: list[np.ndarray]) -> Tensor:
-    terms = [ops.sum(d * v) for d, v in zip(derivatives, direction, strict=True) if d is not None]
-    return sum(terms[1:], terms[0])
+    """First and second derivatives agree with differences, in the input and in each weight."""
+    assert_gradients(check_layer(layer, shape[1:], batch_size=shape[0], order=2))
