@@ -13,7 +13,7 @@ from ..core.symbolic import SymbolicTensor
 from ..core.tape import enable_grad, gradients, no_grad
 from ..core.tensor import Parameter, Tensor
 from ..layers.base import Layer, call_context
-from ..layers.shapes import Shape, as_list
+from ..layers.shapes import Shape, as_list, count
 from .data import Samples, as_arrays, as_targets, as_weights, check_lengths
 from .objective import Goals, Objective, warn_of_mismatch
 
@@ -35,6 +35,7 @@ class Compilable(Layer):
         self._trained: list[Parameter] = []
         self._penalized: list[Parameter] = []
         self._captured: list[SymbolicTensor] = []  # what losses and metrics read of the model besides its outputs
+        self._reported: list[SymbolicTensor] = []  # what is reported with the metrics, under further names
         self._inside: dict[Layer, bool] = {}  # itself and all layers inside, and whether training leaves each alone
 
     # ------------------------------------------------------------------ what a graph of layers tells
@@ -206,11 +207,16 @@ class Compilable(Layer):
             penalties = [weight.regularizer(weight) for weight in self._penalized if weight.regularizer is not None]
             penalties += [loss() for loss in self._functions("_losses", self._inside)]
             penalties += context.penalties or ()
-            captured = self._values_captured(context.captured.get(id(self), []))
-            return objective(outputs, batch.targets, batch.weights, penalties, captured)
-
-    def _values_captured(self, values: list[Tensor]) -> dict[int, Tensor]:
-        return dict(zip(map(id, self._captured), values, strict=True))
+            read = [*self._captured, *self._reported]
+            captured = dict(zip(map(id, read), context.captured.get(id(self), []), strict=True))
+            loss, values = objective(outputs, batch.targets, batch.weights, penalties, captured)
+        values += [float(captured[id(symbol)].numpy().mean()) for symbol in self._reported]
+        if len(values) != len(objective.names):
+            raise ValueError(
+                f"{self}: to metrics_names and metrics_tensors the same number of items must be appended. "
+                f"Received: the names {objective.names} and {count(len(self._reported), 'tensor')}"
+            )
+        return loss, values
 
     def _frozen(self) -> frozenset[int]:
         return frozenset(id(layer) for layer, frozen in self._inside.items() if frozen)
@@ -292,6 +298,7 @@ class Compilable(Layer):
         for head, layer in zip(objective.heads, self.output_layers, strict=True):
             activation = getattr(getattr(layer, "activation", None), "__name__", None)
             warn_of_mismatch(head.loss, activation, head.shape[-1], f"{self}, {layer}")
+        self._reported = []
         self._trained = self.trainable_weights
         self._penalized = [weight for weight in self.weights if weight.regularizer is not None]
         frozen = set(_frozen(self, True))
@@ -302,7 +309,7 @@ class Compilable(Layer):
     def _unbind(self) -> None:
         """Forget the training: the layers are others now."""
         self._goals = self._objective = None
-        self._trained, self._penalized, self._captured, self._inside = [], [], [], {}
+        self._trained, self._penalized, self._captured, self._reported, self._inside = [], [], [], [], {}
 
 
 def each(function: Any, value: Any) -> Any:

@@ -93,9 +93,9 @@ class Model(GraphTraining):
             state["_losses"] = [a for a in self._losses if not isinstance(a.item, SymbolicTensor)]
             state["_graph"] = self._graph.flatten(symbolic_losses)
             state["_number_of_losses"] = len(symbolic_losses)
-        if self._captured:
+        if own := [*self._captured, *self._reported]:
             raise TypeError(
-                f"{self}: a loss or metric reads tensors of this very model, {self._captured[0]!r}, which a copy can't "
+                f"{self}: a loss or metric reads tensors of this very model, {own[0]!r}, which a copy can't "
                 "follow. Add it by model.add_loss(...) instead, or copy the model before compile"
             )
         return {**state, "_loss_program": None, "_recorded": None}
@@ -285,7 +285,7 @@ class Model(GraphTraining):
             return _one_or_list(graph.program(as_list(inputs)))
         results = iter(self._program_with_losses(graph)(as_list(inputs)))
         outputs = list(itertools.islice(results, len(graph.outputs)))
-        context.captured[id(self)] = list(itertools.islice(results, len(self._captured)))
+        context.captured[id(self)] = list(itertools.islice(results, len(self._extras)))
         context.penalties += [loss.sum() if loss.ndim else loss for loss in results]
         return _one_or_list(outputs)
 

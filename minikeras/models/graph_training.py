@@ -21,6 +21,7 @@ class GraphTraining(Network):
         super().__init__(**keywords)
         self._graph: Graph | None = None
         self._loss_program: Program | None = None
+        self._extras: list[SymbolicTensor] = []  # what the loss program gives between the outputs and the losses
         self._recorded: RecordedLoss | None = None
 
     def _connected(self) -> Graph | None:
@@ -68,10 +69,39 @@ class GraphTraining(Network):
         self.optimizer.build(self._trained)
 
     def _program_with_losses(self, graph: Graph) -> Program:
-        """What computes the outputs, what losses and metrics read besides them, and the symbolic losses."""
-        if self._loss_program is None:
-            self._loss_program = Program(graph.inputs, graph.outputs + self._captured + self._symbolic_losses())
+        """What computes the outputs, what losses and metrics read besides them or is reported, and symbolic losses."""
+        extras = [*self._captured, *self._reported]
+        if self._loss_program is None or list(map(id, extras)) != list(map(id, self._extras)):
+            self._require_own(self._reported, "one of metrics_tensors")
+            self._loss_program = Program(graph.inputs, graph.outputs + extras + self._symbolic_losses())
+            self._extras = extras
         return self._loss_program
+
+    @property
+    def metrics_tensors(self) -> list[SymbolicTensor]:
+        """Tensors of the model whose means are reported besides the metrics; empty after `compile`.
+
+        A tensor is appended here, and a name to `metrics_names`, as scripts for Keras 2 do for the parts of a loss of
+        `add_loss`. (There, the metrics that `compile` was given are in the list as well.)
+
+        Raises:
+            RuntimeError: If the model isn't compiled.
+
+        Example:
+            >>> from minikeras import Model
+            >>> from minikeras import backend as K
+            >>> from minikeras.layers import Dense, Input
+            >>> x = Input((2,))
+            >>> model = Model(x, Dense(1)(x))
+            >>> model.compile("sgd", "mse")
+            >>> model.metrics_tensors.append(K.mean(x))
+            >>> model.metrics_names.append("mean")
+            >>> model.test_on_batch([[1.0, 2.0]], [[5.0]])[1]
+            1.5
+        """
+        self._known_graph("metrics_tensors")
+        self._bound()
+        return self._reported
 
     def add_loss(self, losses: Any, inputs: Any = None) -> None:
         """Add to the loss that training minimises; see `Layer.add_loss`.
@@ -119,13 +149,17 @@ class GraphTraining(Network):
             for attachment in layer._losses
             if isinstance(attachment.item, SymbolicTensor)
         ]
-        graph = self._known_graph("inputs")
-        for loss in found:
-            try:
-                Program(graph.inputs, [loss])
-            except ValueError as error:
-                raise ValueError(f"{self}: a loss of add_loss isn't made of the model's inputs: {error}") from None
+        self._require_own(found, "a loss of add_loss")
         return found
+
+    def _require_own(self, symbols: list[SymbolicTensor], what: str) -> None:
+        """Raise ValueError if something isn't made of the model's inputs."""
+        graph = self._known_graph("inputs")
+        for symbol in symbols:
+            try:
+                Program(graph.inputs, [symbol])
+            except (ValueError, AttributeError) as error:
+                raise ValueError(f"{self}: {what} isn't made of the model's inputs: {error}") from None
 
     def _bind(self, goals: Goals) -> Objective:
         objective = super()._bind(goals)

@@ -67,7 +67,6 @@ class Network(Trainer):
     _masks_inside = True
     train_function = Absent(_STEPS)
     test_function = Absent(_STEPS)
-    metrics_tensors = Absent("metrics are computed and not recorded: model.evaluate, or K.function of what you compute")
     run_internal_graph = Absent("call the model on tensors: model(x)")
     to_yaml = Absent("YAML is not written here; model.to_json() holds the same, and model_from_json reads it")
     input_layers = Absent("model.inputs are what they give")
@@ -191,10 +190,10 @@ class Network(Trainer):
         return self.statistics(input_shape).flops
 
     def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True) -> None:
-        """Write the whole model to one ``.npz`` file, for `load_model`; see `models.save_model`.
+        """Write the whole model to one file, ``.npz`` or Keras 2's ``.h5``, for `load_model`; see `models.save_model`.
 
         Args:
-            filepath: Path that ends in ``.npz``.
+            filepath: Path that ends in ``.npz``, or in ``.h5`` or ``.hdf5`` for a file that Keras reads too.
             overwrite: Whether to replace a file that is there.
             include_optimizer: Whether to write what belongs to training.
 
@@ -206,12 +205,12 @@ class Network(Trainer):
         save_model(self, filepath, overwrite, include_optimizer)
 
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write all weights to one ``.npz`` file.
+        """Write all weights to one file, ``.npz`` or Keras 2's ``.h5``.
 
         The file is written beside its place and moved there when complete, so that a crash leaves the old one whole.
 
         Args:
-            filepath: Path that ends in ``.npz``.
+            filepath: Path that ends in ``.npz``, or in ``.h5`` or ``.hdf5`` for a file that Keras reads too.
             overwrite: Whether to replace a file that is there.
 
         Raises:
@@ -229,7 +228,7 @@ class Network(Trainer):
         skip_mismatch: bool = False,
         reshape: bool = False,
     ) -> None:
-        """Read the weights that `save_weights` has written.
+        """Read the weights that `save_weights`, or Keras 2, has written.
 
         Layers with weights are matched in order, whatever their names; the names of weights and the shapes must agree.
         If anything doesn't, or the file is damaged, no weight is changed.

@@ -209,6 +209,54 @@ def test_pickles_go_on_training_as_the_model_does():
         np.testing.assert_array_equal(a, b)
 
 
+# ---------------------------------------------------------------------- tensors reported with the metrics
+
+
+def parts():
+    """A model whose loss is the sum of two symbolic ones, and these."""
+    x = Input((3,))
+    model = Model(x, Dense(2, name="scores")(x), name="m")
+    one, other = K.mean(K.square(model.output), axis=-1), 0.5 * K.sum(K.abs(x), axis=-1)
+    model.add_loss(K.mean(one + other))
+    model.compile("sgd")
+    return model, one, other
+
+
+def test_tensors_are_reported_under_the_names_that_were_appended():
+    model, one, other = parts()
+    for name, tensor in (("one", one), ("other", other)):
+        model.metrics_names.append(name)
+        model.metrics_tensors.append(tensor)
+    loss, *values = model.evaluate(X, batch_size=4, verbose=0)
+    assert values == pytest.approx([(model.predict(X) ** 2).mean(), np.abs(X).sum(axis=1).mean() / 2], rel=1e-5)
+    assert loss == pytest.approx(sum(values), rel=1e-5)
+    logs = model.fit(X, batch_size=4, validation_data=(X, None), verbose=0).history
+    assert set(logs) == {"loss", "one", "other", "val_loss", "val_one", "val_other"}
+    np.testing.assert_allclose(np.add(logs["val_one"], logs["val_other"]), logs["val_loss"], rtol=1e-5)
+    with pytest.raises(TypeError, match="reads tensors of this very model"):
+        pickle.dumps(model)
+
+    model.compile("sgd")
+    assert (model.metrics_names, model.metrics_tensors) == (["loss"], [])
+    model.train_on_batch(X, None)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ([], r"'m': to metrics_names and metrics_tensors the same number.*\['loss', 'name'\] and 0 tensors"),
+        ([Input((3,), name="else")], "'m': one of metrics_tensors isn't made of the model's inputs.*'else'"),
+        ([3.0], "'m': one of metrics_tensors isn't made of the model's inputs.*'float'"),
+    ],
+)
+def test_what_can_not_be_reported_is_named(tensors, message):
+    model, *_ = parts()
+    model.metrics_names.append("name")
+    model.metrics_tensors.extend(tensors)
+    with pytest.raises(ValueError, match=message):
+        model.train_on_batch(X, None)
+
+
 # ---------------------------------------------------------------------- taking off the last layers
 
 
@@ -313,7 +361,6 @@ def test_layers_are_taken_off_where_that_leaves_a_model():
         ("to_yaml", r"model\.to_json\(\) holds the same"),
         ("train_function", r"model\.train_on_batch\(x, y\)"),
         ("test_function", r"test_on_batch\(x, y\) take its place"),
-        ("metrics_tensors", r"model\.evaluate"),
         ("run_internal_graph", r"model\(x\)"),
         ("_inbound_nodes", r"get_input_at"),
         ("outbound_nodes", r"get_output_at"),
