@@ -21,6 +21,9 @@ a static name   that argument
 ``needs``       per input whether its gradient is wanted
 ==============  =====================================================================================
 
+A forward may name a keyword ``recording``, which tells it whether the tape will keep what it does: without, what only
+the derivative reads needn't be computed.
+
 Derivatives are written with operations on Tensors, so they have derivatives themselves. Sums over broadcast axes and
 conversions back to the input's dtype are done here, once, for all operations.
 """
@@ -56,7 +59,10 @@ class Primitive:
         parameters = inspect.signature(forward).parameters.values()
         if taken := sorted(_RESERVED & {p.name for p in parameters}):
             raise TypeError(f"primitive {self.name}: rename {taken}, which mean something else to its derivative")
-        self._static_defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        self._static_defaults = {
+            p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "recording"
+        }
+        self._asks_whether_recording = any(p.name == "recording" for p in parameters)
         self._inputs = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
         self._required = tuple(p.name for p in parameters if p.name in self._inputs and p.default is p.empty)
         self._variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
@@ -171,8 +177,12 @@ class Primitive:
             edges.append(edge)
         if not seen_array:
             arrays = [array if array is None else np.asarray(array, config.floatx()) for array in arrays]
+        recording = tracked and _mode.enabled and self._differentiable
         try:
-            result = self.forward(*arrays, **static)
+            if self._asks_whether_recording:
+                result = self.forward(*arrays, **static, recording=recording)
+            else:
+                result = self.forward(*arrays, **static)
         except (TypeError, ValueError, IndexError) as error:
             raise self._explained(error, arrays, static) from error
         extra = None
@@ -180,11 +190,11 @@ class Primitive:
             result, extra = result
         if type(result) is tuple:
             outputs = tuple([None if array is None else _output(array, inputs) for array in result])
-            if tracked and _mode.enabled and self._differentiable:
+            if recording:
                 self._record(inputs, arrays, edges, static, outputs, extra)
             return outputs
         output = _output(result, inputs)
-        if tracked and _mode.enabled and self._differentiable:
+        if recording:
             self._record(inputs, arrays, edges, static, (output,), extra)
         return output
 
@@ -322,7 +332,8 @@ def primitive(
     Args:
         forward: takes ndarrays (or Python numbers, or None) by position and static arguments by keyword; returns an
             ndarray, or a tuple of several. It must not write into its inputs.
-        extra: forward returns ``(output, extra)``, where ``extra`` is anything that only the derivative reads.
+        extra: forward returns ``(output, extra)``, where ``extra`` is anything that only the derivative reads (None
+            will do where ``recording`` is False).
         differentiable: False for operations whose result carries no gradient (comparisons, argmax).
         name: shown in messages; defaults to the function's name.
 

@@ -11,8 +11,8 @@ from . import compiled, depthwise
 from .activation import relu_grad
 from .conv import conv, conv_input_grad, conv_kernel_grad
 from .geometry import explicit_padding, output_length, output_lengths, taps, transposed_length, window_span
-from .normalization import batch_norm, batch_norm_grad
-from .pool import average_pool, average_pool_grad, max_pool, pool_gather, pool_scatter
+from .normalization import batch_norm, batch_norm_grad, channel_affine
+from .pool import average_pool, average_pool_grad, max_pool, max_pool_values, pool_gather, pool_scatter
 from .reduction import channel_sum
 from .resize import block_sum, upsample_linear, upsample_linear_grad, upsample_nearest
 
@@ -26,6 +26,7 @@ __all__ = [
     "batch_norm",
     "batch_norm_grad",
     "block_sum",
+    "channel_affine",
     "channel_sum",
     "conv",
     "conv_input_grad",
@@ -35,6 +36,7 @@ __all__ = [
     "depthwise_kernel_grad",
     "explicit_padding",
     "max_pool",
+    "max_pool_values",
     "output_length",
     "output_lengths",
     "pool_gather",

@@ -127,6 +127,29 @@ def batch_norm_grad(
     )
 
 
+def channel_affine(x: np.ndarray, scale: np.ndarray, shift: np.ndarray, *, axis: int) -> np.ndarray:
+    """``x * scale + shift`` with one scale and one shift per channel, in one pass.
+
+    Args:
+        x: ndarray, any shape.
+        scale, shift: ndarray (C,).
+        axis: The axis of length C; may be negative.
+
+    Returns:
+        ndarray, shape of x
+    """
+    planes, repeats = _planes(x, axis)
+    y = np.empty(planes.shape, x.dtype)
+    factor, offset = _spread(scale, repeats, x.dtype), _spread(shift, repeats, x.dtype)
+
+    def work(block: slice) -> None:
+        part = np.multiply(planes[block], factor, out=y[block])
+        part += offset
+
+    over_blocks(work, y)
+    return y.reshape(x.shape)
+
+
 def _planes(x: np.ndarray, axis: int) -> tuple[np.ndarray, int]:
     """`x` as (before, repeats C, behind): channels in the last axis count once per position of the axis before it.
 

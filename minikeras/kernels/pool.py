@@ -53,6 +53,41 @@ def max_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding) ->
     return y, index
 
 
+def max_pool_values(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding) -> np.ndarray:
+    """The maxima of `max_pool` alone, axis after axis: no tap is looked at that an axis before has left out.
+
+    Args:
+        x: ndarray (N, *spatial, C).
+        window, strides: tuples of int, one per spatial axis.
+        padding: tuple of (lo, hi), one per spatial axis.
+
+    Returns:
+        ndarray (N, *output, C). NaN where a window holds one.
+    """
+    _, sizes = _taps(x.shape[1:-1], window, strides, padding)
+    y = np.empty((len(x), *sizes, x.shape[-1]), x.dtype)
+    axes = list(zip(x.shape[1:-1], window, strides, padding, strict=True))
+
+    def work(images: slice) -> None:
+        part = x[images]
+        for axis, (length, k, stride, pad) in enumerate(axes, start=1):
+            last = axis == len(axes)
+            best = (
+                y[images] if last else np.empty((*part.shape[:axis], sizes[axis - 1], *part.shape[axis + 1 :]), x.dtype)
+            )
+            pairs = taps((length,), (k,), (stride,), (1,), (pad,))
+            before = (slice(None),) * axis
+            padded = pad != (0, 0)
+            best[...] = -np.inf if padded else part[(*before, *pairs[0][1])]
+            for outputs, inputs in pairs if padded else pairs[1:]:
+                target = best[(*before, *outputs)]
+                np.maximum(target, part[(*before, *inputs)], out=target)
+            part = best
+
+    over_blocks(work, x)
+    return y
+
+
 def pool_gather(x: np.ndarray, index: np.ndarray, *, window: Ints, strides: Ints, padding: Padding) -> np.ndarray:
     """Pick from every window of `x` the element at the tap that `index` names.
 

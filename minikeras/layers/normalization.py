@@ -152,8 +152,7 @@ class BatchNormalization(Layer):
         scale = scale if self.gamma is None else scale * self.gamma
         shift = -self.moving_mean * scale
         shift = shift if self.beta is None else shift + self.beta
-        along = [-1 if axis == self.axis % x.ndim else 1 for axis in range(x.ndim)]
-        return x * ops.reshape(scale, along) + ops.reshape(shift, along)
+        return ops.channel_affine(x, scale, shift, axis=self.axis)
 
     def _channels(self, shape: Shape) -> int:
         if not -len(shape) < self.axis < len(shape):

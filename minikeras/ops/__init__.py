@@ -73,6 +73,7 @@ from .elementwise import (
 from .linalg import dense, dot, einsum, matmul, tensordot
 from .nn import (
     batch_norm,
+    channel_affine,
     cross_entropy,
     dropout,
     elu,
@@ -146,6 +147,7 @@ __all__ = [
     "broadcast_to",
     "cast",
     "ceil",
+    "channel_affine",
     "clip",
     "concatenate",
     "conv",

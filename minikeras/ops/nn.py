@@ -260,6 +260,33 @@ def _standardised(x: Tensor, axis: int, epsilon: float) -> tuple[Tensor, Tensor,
     return centred * _along(inverse, x, axis), inverse, mean_, variance
 
 
+@primitive
+def channel_affine(x: Any, scale: Any, shift: Any, *, axis: int = -1) -> Any:
+    """``x * scale + shift`` in one pass, with one scale and one shift per channel: a normalization that is known.
+
+    Args:
+        x: any shape.
+        scale, shift: (channels,).
+        axis: the channels' axis.
+    """
+    channels = (x.shape[normalize_axis_index(axis, x.ndim)],)
+    if np.shape(scale) != channels or np.shape(shift) != channels:
+        raise ValueError(f"expected scale and shift of shape {channels}")
+    return kernels.channel_affine(x, scale, shift, axis=axis)
+
+
+@channel_affine.backward(x="scale", scale="x")
+def _(
+    g: Tensor, needs: tuple[bool, bool, bool], x: Tensor, scale: Tensor, axis: int
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    axes = _other_axes(g.ndim, axis)
+    return (
+        g * _along(scale, g, axis) if needs[0] else None,
+        reduce_sum(g * x, axis=axes) if needs[1] else None,
+        reduce_sum(g, axis=axes) if needs[2] else None,
+    )
+
+
 def _other_axes(ndim: int, axis: int) -> tuple[int, ...]:
     return tuple(a for a in range(ndim) if a != axis % ndim)
 

@@ -13,7 +13,7 @@ Pairs = tuple[tuple[int, int], ...]
 
 
 @primitive(extra=True)
-def max_pool(x: Any, *, window: Ints, strides: Ints, padding: Pairs) -> Any:
+def max_pool(x: Any, *, window: Ints, strides: Ints, padding: Pairs, recording: bool = True) -> Any:
     """The maximum of every window; among equals the first in the window gets the gradient. Padding never wins.
 
     Args:
@@ -25,6 +25,8 @@ def max_pool(x: Any, *, window: Ints, strides: Ints, padding: Pairs) -> Any:
         Tensor (N, *positions, C).
     """
     check_sliding(x, window=window, strides=strides, padding=padding)
+    if not recording:
+        return kernels.max_pool_values(x, window=window, strides=strides, padding=padding), None
     return kernels.max_pool(x, window=window, strides=strides, padding=padding)
 
 

@@ -270,6 +270,26 @@ def test_a_composite_of_intermediate_results_stops_at_them() -> None:
     check_gradients(lambda x: squared(squared(x)), [np.array([0.3, 1.0])])
 
 
+def test_a_forward_that_asks_is_told_whether_the_tape_keeps_what_it_does() -> None:
+    told = []
+
+    @primitive(extra=True)
+    def double(x: Any, *, factor: float = 2.0, recording: bool = True) -> Any:
+        told.append(recording)
+        return x * factor, "costly" if recording else None
+
+    double.vjps(x=lambda g, extra, factor: g * (factor if extra == "costly" else np.nan))
+    x = leaf(1.0, 2.0)
+    double(x, factor=3.0).sum().backward()
+    double(x.detach())
+    with no_grad():
+        double(x)
+    assert told == [True, False, False]
+    assert x.grad is not None and x.grad.tolist() == [3.0, 3.0]
+    with pytest.raises(TypeError, match="double: expected the arguments x, factor. Received: keyword 'recording'"):
+        double(x, recording=False)
+
+
 def test_declarations_are_checked() -> None:
     def forward(x: Any, *, factor: float) -> Any:
         return x * factor

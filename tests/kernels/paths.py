@@ -350,6 +350,14 @@ def _others():
         yield Case(f"batch_norm, {name}", set(), normalize, [x, gamma, beta], definition)
         yield Case(f"batch_norm without scale, {name}", set(), normalize, [x], definition)
 
+        def affine(x, scale, shift, axis=axis):
+            return ops.channel_affine(x, scale, shift, axis=axis)
+
+        def by_definition(x, scale, shift, axis=axis):
+            return np.moveaxis(np.moveaxis(x, axis, -1) * scale + shift, -1, axis)
+
+        yield Case(f"channel_affine, {name}", set(), affine, [x, gamma, beta], by_definition)
+
     for name, (lengths, size) in FACTORS.items():
         x, y = _random((IMAGES, *lengths, 2), (IMAGES, *np.multiply(lengths, size), 2))
         nearest, linear = _upsampling(lengths, size, _nearest), _upsampling(lengths, size, _linear)

@@ -46,6 +46,7 @@ def test_max_pooling_finds_the_first_largest_element_and_routes_the_gradient_the
     y, index = kernels.max_pool(x, **case)
     expected_y, expected_index, expected_dx = naive_max(x, g, cells)
     np.testing.assert_array_equal(y, expected_y)
+    np.testing.assert_array_equal(kernels.max_pool_values(x, **case), expected_y)
     np.testing.assert_array_equal(index, expected_index)
     np.testing.assert_array_equal(kernels.pool_gather(x, index, **case), expected_y)
     dx = kernels.pool_scatter(g, index, input_size=x.shape[1:-1], **case)
