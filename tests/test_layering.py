@@ -17,10 +17,12 @@ import minikeras
 
 # A package's own name stands for its __init__.py.
 HOUSE = """
-    core.threads core.memory core.tiers core.config core.random core.hooks core.tape core.tensor core.primitive core.symbolic core
+    core.threads core.memory core.tiers core.config core.random core.hooks core.tape core.tensor core.primitive
+    core.symbolic core
     kernels.geometry kernels.blocks kernels.reduction kernels.activation kernels.epilogue kernels.depthwise
     kernels.lowering kernels.conv kernels.resize kernels.pool kernels.normalization
-    kernels.compiled.jit kernels.compiled.depthwise kernels.compiled kernels
+    kernels.compiled.jit kernels.compiled.depthwise kernels.compiled.winograd kernels.compiled.lowering
+    kernels.compiled.conv kernels.compiled kernels
 
     ops.elementwise ops.shape ops.reduce ops.epilogue ops.linalg ops.windows ops.conv ops.pool ops.resize ops.nn
     ops.interop ops
@@ -42,7 +44,8 @@ HOUSE = """
 
     debug.looking debug.finite debug.origin debug.anomaly debug.tables debug.tape debug.gradients debug.counting
     debug.profile_report debug.profiler debug
-    saving.atomic saving.npz saving.matching saving.weights saving.model saving
+    saving.atomic saving.npz saving.matching saving.hdf5_child saving.hdf5 saving.keras2 saving.configurations
+    saving.keras2_config saving.weights saving.model saving
     utils.left_out utils.conv_utils utils.np_utils utils.progress utils.progbar utils.generic_utils utils.io_utils
     utils.archives utils.download utils.sequence utils.enqueuer utils.data_utils utils.flat_parameters
     utils.layer_utils utils.diagram utils.layered_layout utils.svg utils.vis_utils utils
@@ -156,13 +159,14 @@ def test_the_house_lists_only_what_exists_and_each_once() -> None:
 
 
 def test_kernels_know_nothing_but_kernels_and_who_shares_their_work() -> None:
+    shared = ("minikeras.core.threads", "minikeras.core.tiers")
     root = Path(minikeras.__file__).parent
     files = {_module(path, root): path for path in root.rglob("*.py")}
     for module, path in files.items():
         if module.startswith("minikeras.kernels"):
             tree = ast.parse(path.read_text(encoding="utf-8"))
             for _, target in _imports(tree, module, path.name == "__init__.py", files.keys()):
-                known = target.startswith("minikeras.kernels.") or target in ("minikeras.core.threads", "minikeras.core.tiers")
+                known = target.startswith("minikeras.kernels.") or target in shared
                 assert known, f"{module} imports {target}"
 
 

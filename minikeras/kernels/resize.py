@@ -58,15 +58,16 @@ def block_sum(g: np.ndarray, *, size: Ints) -> np.ndarray:
     return y
 
 
-def upsample_linear(x: np.ndarray, *, size: Ints) -> np.ndarray:
+def upsample_linear(x: np.ndarray, *, size: Ints, half_pixel: bool = True) -> np.ndarray:
     """Interpolate linearly between the elements' centres, axis after axis.
 
-    Output o lies at input coordinate ``(o + 1/2) / size - 1/2`` (half-pixel centres); beyond the outermost centres
-    the edge's value continues.
+    Output o lies at input coordinate ``(o + 1/2) / size - 1/2`` (half-pixel centres), or at ``o / size``; beyond the
+    outermost centres the edge's value continues.
 
     Args:
         x: ndarray (N, *spatial, C).
         size: tuple of int, one factor per spatial axis.
+        half_pixel: whether outputs lie at half-pixel centres.
 
     Returns:
         ndarray (N, *(spatial * size), C)
@@ -76,19 +77,20 @@ def upsample_linear(x: np.ndarray, *, size: Ints) -> np.ndarray:
     def work(images: slice) -> None:
         part = x[images]
         for axis, factor in reversed(list(enumerate(size, start=1))):  # rows last: they are the longest runs
-            part = _interpolate(part, axis, factor)
+            part = _interpolate(part, axis, factor, half_pixel)
         y[images] = part
 
     over_blocks(work, y)
     return y
 
 
-def upsample_linear_grad(g: np.ndarray, *, size: Ints) -> np.ndarray:
+def upsample_linear_grad(g: np.ndarray, *, size: Ints, half_pixel: bool = True) -> np.ndarray:
     """Adjoint of `upsample_linear`.
 
     Args:
         g: ndarray (N, *(spatial * size), C).
         size: tuple of int, one factor per spatial axis.
+        half_pixel: as of `upsample_linear`.
 
     Returns:
         ndarray (N, *spatial, C)
@@ -98,7 +100,7 @@ def upsample_linear_grad(g: np.ndarray, *, size: Ints) -> np.ndarray:
     def work(images: slice) -> None:
         part = g[images]
         for axis, factor in enumerate(size, start=1):
-            part = _interpolate_grad(part, axis, factor)
+            part = _interpolate_grad(part, axis, factor, half_pixel)
         dx[images] = part
 
     over_blocks(work, g)
@@ -111,26 +113,27 @@ def _cells(y: np.ndarray, size: Ints) -> np.ndarray:
     return y.reshape(len(y), *(n for pair in pairs for n in pair), y.shape[-1])
 
 
-def _interpolate(x: np.ndarray, axis: int, factor: int) -> np.ndarray:
+def _interpolate(x: np.ndarray, axis: int, factor: int, half_pixel: bool) -> np.ndarray:
     lines = x.reshape(math.prod(x.shape[:axis]), x.shape[axis], -1)
     y = np.zeros((len(lines), lines.shape[1] * factor, lines.shape[2]), x.dtype)
-    for outputs, inputs, weight in _linear_terms(lines.shape[1], factor):
+    for outputs, inputs, weight in _linear_terms(lines.shape[1], factor, half_pixel):
         y[:, outputs] += lines[:, inputs] * x.dtype.type(weight)
     return y.reshape(*x.shape[:axis], y.shape[1], *x.shape[axis + 1 :])
 
 
-def _interpolate_grad(g: np.ndarray, axis: int, factor: int) -> np.ndarray:
+def _interpolate_grad(g: np.ndarray, axis: int, factor: int, half_pixel: bool) -> np.ndarray:
     lines = g.reshape(math.prod(g.shape[:axis]), g.shape[axis], -1)
     dx = np.zeros((len(lines), lines.shape[1] // factor, lines.shape[2]), g.dtype)
-    for outputs, inputs, weight in _linear_terms(dx.shape[1], factor):
+    for outputs, inputs, weight in _linear_terms(dx.shape[1], factor, half_pixel):
         dx[:, inputs] += lines[:, outputs] * g.dtype.type(weight)
     return dx.reshape(*g.shape[:axis], dx.shape[1], *g.shape[axis + 1 :])
 
 
-def _linear_terms(length: int, factor: int) -> Iterator[tuple[slice, slice, float]]:
+def _linear_terms(length: int, factor: int, half_pixel: bool) -> Iterator[tuple[slice, slice, float]]:
     """Interpolation as a sum of terms ``y[outputs] += weight * x[inputs]``, one neighbour of one phase each."""
     for phase in range(factor):
-        centre = (phase + 0.5) / factor - 0.5  # of output `phase`, from the centre of input 0
+        # of output `phase`, from the centre of input 0
+        centre = (phase + 0.5) / factor - 0.5 if half_pixel else phase / factor
         near = slice(0, length)
         yield slice(phase, None, factor), near, 1 - abs(centre)
         if centre < 0:

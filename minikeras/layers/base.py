@@ -30,6 +30,7 @@ from .context import (
     in_training,
     reset_scopes,
     scoped,
+    take_room,
 )
 from .measures import Measured
 from .recording import Recorded
@@ -429,6 +430,7 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
         """
         name = name or f"weight_{len(self._trainable_weights) + len(self._non_trainable_weights) + 1}"
         shape = tuple(as_size(size, self, f"each size of the weight {name!r}", minimum=0) for size in shape)
+        take_room(shape, f"{self}: the weight {name!r}")
         initial = initializers.get(initializer if initializer is not None else "glorot_uniform")
         weight = Parameter(
             initial(shape, dtype=dtype or self.dtype),

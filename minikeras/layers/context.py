@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ class CallContext:
 
 _context: ContextVar[CallContext | None] = ContextVar("minikeras_call_context", default=None)
 _withheld: ContextVar[list[tuple[Parameter, Any]] | None] = ContextVar("minikeras_withheld", default=None)
+_room: ContextVar[list[int] | None] = ContextVar("minikeras_room", default=None)
 current_context = _context.get
 withheld_updates = _withheld.get  # where updates go instead of being made; None where they are made
 _fixed_training: bool | None = None
@@ -173,3 +175,29 @@ def scoped(name: str) -> str:
 def reset_scopes() -> None:
     """Let scopes have no numbers again."""
     _scopes_seen.clear()
+
+
+@contextmanager
+def limited_weights(elements: int) -> Iterator[None]:
+    """Let the layers built inside have no more numbers in their weights than this, all of them together.
+
+    A configuration from a file may ask for any size; what the file holds is the most that its model can need.
+    """
+    token = _room.set([elements])
+    try:
+        yield
+    finally:
+        _room.reset(token)
+
+
+def take_room(shape: tuple[int, ...], what: str) -> None:
+    """Count a weight that is about to be made.
+
+    Raises:
+        ValueError: If it is too large, see `limited_weights`.
+    """
+    room = _room.get()
+    if room is not None:
+        room[0] -= math.prod(shape)
+        if room[0] < 0:
+            raise ValueError(f"{what} has the shape {shape}, and the file doesn't hold so many weights")

@@ -72,8 +72,9 @@ class UpSampling2D(UpSampling):
         size: As of `UpSampling`.
         data_format: As of `UpSampling`.
         interpolation: "nearest" repeats the elements; "bilinear" puts weighted averages of their neighbours between
-            them. Its sampling points are the centres of the pixels, as in Keras 3 and PyTorch; Keras 2.2.4 took their
-            corners, so that its images are shifted.
+            them.
+        half_pixel_centers: Where "bilinear" samples: at the centres of pixels, as Keras 3 and PyTorch do, or at their
+            corners, as Keras 2.2.4 did, whose images are shifted. Its files are read with False.
         **kwargs: Those of `Layer`.
 
     Input and output: (batch, rows, columns, channels) and (batch, size[0] * rows, size[1] * columns, channels), or
@@ -90,23 +91,30 @@ class UpSampling2D(UpSampling):
     rank = 2
 
     def __init__(
-        self, size: Any = 2, data_format: str | None = None, interpolation: str = "nearest", **kwargs: Any
+        self,
+        size: Any = 2,
+        data_format: str | None = None,
+        interpolation: str = "nearest",
+        half_pixel_centers: bool = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(size, data_format, **kwargs)
         self.interpolation = checks.choice(str(self), "interpolation", interpolation, ("nearest", "bilinear"))
+        self.half_pixel_centers = checks.flag(str(self), "half_pixel_centers", half_pixel_centers)
         self.casts_integers = self.interpolation == "bilinear"
 
     def compute(self, x: Tensor) -> Tensor:
         """Upsample x (batch, rows, columns, channels)."""
         if self.interpolation == "bilinear":
-            return ops.upsample_linear(x, size=self.size)
+            return ops.upsample_linear(x, size=self.size, half_pixel=self.half_pixel_centers)
         return super().compute(x)
 
     def axis_reads(self, lengths: Lengths) -> tuple[Reads, ...]:
         """Return one element for each repetition, or the two that are averaged."""
         if self.interpolation == "nearest":
             return super().axis_reads(lengths)
-        return tuple(Reads(1, tuple(_neighbours(p, factor) for p in range(factor))) for factor in self.size)
+        centred = self.half_pixel_centers
+        return tuple(Reads(1, tuple(_neighbours(p, factor, centred) for p in range(factor))) for factor in self.size)
 
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         """None for repetitions; two multiplications and an addition for each average, one axis after the other."""
@@ -136,7 +144,7 @@ class UpSampling3D(UpSampling):
     rank = 3
 
 
-def _neighbours(phase: int, factor: int) -> tuple[int, ...]:
-    """The elements whose centres are around that of a repetition; one if it is there itself."""
-    low, rest = divmod(2 * phase + 1 - factor, 2 * factor)
+def _neighbours(phase: int, factor: int, centred: bool) -> tuple[int, ...]:
+    """The elements whose centres, or corners, are around that of a repetition; one if it is there itself."""
+    low, rest = divmod(2 * phase + centred * (1 - factor), 2 * factor)
     return (low, low + 1) if rest else (low,)

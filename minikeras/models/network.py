@@ -16,6 +16,7 @@ from .statistics import ModelStatistics, model_statistics
 from .summary import print_summary
 from .training import Trainer
 
+_ORDER = "model.layers are in the order of computation, and layer.get_input_at(index) says what one is called on"
 _STEPS = "there is no compiled graph: model.train_on_batch(x, y) and test_on_batch(x, y) take its place"
 
 
@@ -69,6 +70,11 @@ class Network(Trainer):
     test_function = Absent(_STEPS)
     run_internal_graph = Absent("call the model on tensors: model(x)")
     to_yaml = Absent("YAML is not written here; model.to_json() holds the same, and model_from_json reads it")
+    layers_by_depth = Absent(_ORDER)
+    nodes_by_depth = Absent(_ORDER)
+    _layers_by_depth = Absent(_ORDER)
+    _nodes_by_depth = Absent(_ORDER)
+    loss_functions = Absent("model.loss is what compile was given, and model.total_loss the whole loss as a tensor")
     input_layers = Absent("model.inputs are what they give")
     _input_layers = Absent("model.inputs are what they give")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from .. import layers, losses, metrics, optimizers, saving
 from ..core import random
 from ..layers.base import Layer
+from ..layers.context import limited_weights
 from ..registry import CustomObjectScope
 from .compilation import each
 from .training import Trainer
@@ -20,7 +22,7 @@ from .training import Trainer
 def save_model(
     model: Any, filepath: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True
 ) -> None:
-    """Write a model to one ``.npz`` file: its configuration, its weights and its random streams.
+    """Write a model to one file, ``.npz`` or Keras 2's ``.h5``: its configuration, its weights and its random streams.
 
     If it is compiled also the arguments of ``compile`` and the state of the optimizer: training goes on after
     `load_model` as it would have without.
@@ -30,7 +32,7 @@ def save_model(
 
     Args:
         model: A built model.
-        filepath: Path that ends in ``.npz``.
+        filepath: Path that ends in ``.npz``, or in ``.h5`` or ``.hdf5`` for a file that Keras reads too.
         overwrite: Whether to replace a file that is there.
         include_optimizer: Whether to write what belongs to training.
 
@@ -57,7 +59,7 @@ def save_model(
 def load_model(
     filepath: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
 ) -> Any:
-    """Read a model that `save_model` has written.
+    """Read a model that `save_model`, or Keras 2, has written.
 
     Args:
         filepath: The file.
@@ -79,14 +81,13 @@ def load_model(
         >>> bool((load_model("model.npz").get_weights()[0] == model.get_weights()[0]).all())
         True
     """
-    with saving.open_model(filepath) as file, CustomObjectScope(custom_objects or {}):
-        try:
+    path = os.fspath(filepath)
+    with saving.open_model(filepath) as file, _named(path), CustomObjectScope(custom_objects or {}):
+        training, streams = file.description["training"], file.description["streams"]
+        with limited_weights(file.elements):
             model = layers.deserialize(file.description["model"])
-            training, streams = file.description["training"], file.description["streams"]
-        except (KeyError, TypeError) as error:
-            raise saving.ModelFileError(f"{os.fspath(filepath)}: the model can't be made of it: {error}") from error
         if not isinstance(model, Trainer):
-            raise saving.ModelFileError(f"{os.fspath(filepath)} doesn't describe a model. Received: {model!r}")
+            raise ValueError(f"it doesn't describe a model. Received: {model!r}")
         inside: list[Layer] = model.layers  # type: ignore[attr-defined]  # every registered model has them
         described = saving.describe_weights(inside)
         weights = [weight for layer in inside for weight in layer.weights]
@@ -94,8 +95,20 @@ def load_model(
             weight.assign(array)
         if compile and training is not None:
             _compile(model, training, file)
-    _restore_streams(model, streams, os.fspath(filepath))
+    _restore_streams(model, streams, path)
     return model
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Say the file's name with whatever a configuration leads to that nobody could have typed."""
+    try:
+        yield
+    except saving.ModelFileError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
+        what = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise saving.ModelFileError(f"{path}: the model can't be made of it: {what}") from error
 
 
 def _training_config(model: Any) -> dict[str, Any] | None:
@@ -125,10 +138,17 @@ def _compile(model: Any, training: dict[str, Any], file: saving.ModelFile) -> No
     optimizer = optimizers.deserialize(training["optimizer"])
     names = ("loss", "metrics", "loss_weights", "sample_weight_mode", "weighted_metrics")
     model.compile(optimizer, **{name: training[name] for name in names})
-    if training["iterations"]:
+    if file.state:
         optimizer.build(model.trainable_weights)
         optimizer.set_weights(file.read_optimizer([array.shape for array in optimizer.get_weights()]))
+    if training["iterations"] is not None:
         optimizer.iterations = training["iterations"]
+    elif file.state and optimizer.decay and not optimizer.saves_iterations:
+        warnings.warn(
+            f"{type(optimizer).__name__}: the file doesn't hold how many steps were taken, so that the decay of the "
+            "rate begins anew. Set model.optimizer.iterations to their number",
+            stacklevel=4,
+        )
 
 
 def _walk(model: Any) -> list[Layer]:

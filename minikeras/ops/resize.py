@@ -29,17 +29,17 @@ block_sum.vjps(x=lambda g, size: upsample_nearest(g, size=size))
 
 
 @primitive
-def upsample_linear(x: Any, *, size: Ints) -> Any:
-    """Linear interpolation along each spatial axis, with half-pixel centres and the border repeated."""
+def upsample_linear(x: Any, *, size: Ints, half_pixel: bool = True) -> Any:
+    """Linear interpolation along each spatial axis, the border repeated: between half-pixel centres, or corners."""
     check_sliding(x, size=size)
-    return kernels.upsample_linear(x, size=size)
+    return kernels.upsample_linear(x, size=size, half_pixel=half_pixel)
 
 
 @primitive
-def upsample_linear_grad(delta: Any, *, size: Ints) -> Any:
+def upsample_linear_grad(delta: Any, *, size: Ints, half_pixel: bool = True) -> Any:
     """The adjoint of upsample_linear."""
-    return kernels.upsample_linear_grad(delta, size=size)
+    return kernels.upsample_linear_grad(delta, size=size, half_pixel=half_pixel)
 
 
-upsample_linear.vjps(x=lambda g, size: upsample_linear_grad(g, size=size))
-upsample_linear_grad.vjps(delta=lambda g, size: upsample_linear(g, size=size))
+upsample_linear.vjps(x=lambda g, size, half_pixel: upsample_linear_grad(g, size=size, half_pixel=half_pixel))
+upsample_linear_grad.vjps(delta=lambda g, size, half_pixel: upsample_linear(g, size=size, half_pixel=half_pixel))

@@ -19,11 +19,21 @@ _ROWS_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class LayerWeights:
-    """The weights of one layer: their names and values, in the layer's order."""
+    """The weights of one layer: their names and values, in the layer's order.
+
+    Attributes:
+        layer: Name of the layer.
+        names: Of the weights within the layer, each of them once.
+        arrays: Their values.
+        paths: Their full names, which need not be unique: "conv2d_1/kernel".
+        keras_order: Their places in the order of Keras's ``layer.weights``, with the trainable ones first.
+    """
 
     layer: str
     names: list[str]
     arrays: list[np.ndarray]
+    paths: list[str]
+    keras_order: list[int]
 
     @property
     def shapes(self) -> dict[str, Shape]:
@@ -41,6 +51,9 @@ class WeightsFile(Protocol):
     @property
     def layers(self) -> Mapping[str, Mapping[str, Shape]]:
         """From the name of each layer that has weights to their shapes by name, in the order of the file."""
+
+    def names(self, own: LayerWeights, layer: str) -> dict[str, str]:
+        """What the weights of a layer of the model, by their names there, would be called in a layer of the file."""
 
     def read(self, layer: str, name: str) -> np.ndarray:
         """Return a weight."""
@@ -95,10 +108,10 @@ def match(
         warnings.warn(f"{file.path}: these weights keep their values:\n{_table(differences)}", stacklevel=4)
     kept = {(d.layer, d.weight) for d in differences}
     return [
-        None if source is None or (own.layer, name) in kept else file.read(source, name).reshape(shape)
+        None if source is None or (own.layer, name) in kept else file.read(source, key).reshape(own.shapes[name])
         for own, source in pairs
         if own is not None
-        for name, shape in own.shapes.items()
+        for name, key in (file.names(own, source) if source else dict.fromkeys(own.names, "")).items()
     ]
 
 
@@ -118,7 +131,10 @@ def _differences(
     With another number of weights in it, a layer is no other's equal in any of them.
     """
     expected = own.shapes if own else {}
-    found = file.layers[source] if source is not None else {}
+    found = dict(file.layers[source]) if source is not None else {}
+    if own and source is not None:
+        keys = {key: name for name, key in file.names(own, source).items()}
+        found = {keys.get(key, key): shape for key, shape in found.items()}
     for name in dict.fromkeys([*expected, *found]):
         want, have = expected.get(name), found.get(name)
         fits = want == have or (

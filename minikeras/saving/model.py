@@ -1,23 +1,27 @@
-"""A whole model in one ``.npz`` file: a description in JSON, weights, and the state of the optimizer."""
+"""A whole model in one file: a description in JSON, weights, and the state of the optimizer."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .matching import LayerWeights, match
+from . import keras2, keras2_config
+from .configurations import as_json, parse
+from .hdf5 import MAGIC, Hdf5Reader, write_hdf5
+from .matching import LayerWeights, WeightsFile, match
 from .npz import ModelFileError, NpzReader, write_npz
-from .weights import MODEL_KEY, MODEL_PREFIX, NpzWeights, by_name
+from .weights import MODEL_KEY, MODEL_PREFIX, NpzWeights, by_name, is_hdf5
 
 _FORMAT = 1
 _OPTIMIZER_PREFIX = "optimizer/"
-_LONGEST_DESCRIPTION = 2**28
+_LONGEST_DESCRIPTION = 2**24
 
 
 def save_model(
@@ -34,7 +38,10 @@ def save_model(
         layers: What `describe_weights` gives.
         optimizer: The state of the optimizer.
     """
-    text = json.dumps({"format": _FORMAT, **description}, default=_as_json)
+    if is_hdf5(path):
+        write_hdf5(path, *keras2_config.content(description, layers, optimizer))
+        return
+    text = json.dumps({"format": _FORMAT, **description}, default=as_json)
     arrays = {MODEL_KEY: np.frombuffer(text.encode(), np.uint8), **by_name(layers, MODEL_PREFIX)}
     write_npz(path, arrays | {f"{_OPTIMIZER_PREFIX}{i}": array for i, array in enumerate(optimizer)})
 
@@ -45,14 +52,20 @@ class ModelFile:
 
     Attributes:
         description: What `save_model` was given.
+        weights: The weights.
+        state: The shapes of the arrays of the optimizer's state.
+        elements: How many numbers the weights may have at most.
     """
 
     description: dict[str, Any]
-    _reader: NpzReader
+    weights: WeightsFile
+    state: list[tuple[int, ...]]
+    elements: int
+    _read_state: Callable[[int], np.ndarray]
 
     def read_weights(self, layers: Sequence[LayerWeights]) -> list[np.ndarray | None]:
         """The weights for these layers, in order; see `saving.load_weights`."""
-        return match(NpzWeights(self._reader, MODEL_PREFIX), layers)
+        return match(self.weights, layers)
 
     def read_optimizer(self, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
         """The state of the optimizer, if it consists of arrays of these shapes.
@@ -60,25 +73,57 @@ class ModelFile:
         Raises:
             ModelFileError: If it doesn't, or the file is damaged.
         """
-        found = {name: shape for name, shape in self._reader.shapes.items() if name.startswith(_OPTIMIZER_PREFIX)}
-        if found != {f"{_OPTIMIZER_PREFIX}{i}": shape for i, shape in enumerate(shapes)}:
+        if self.state != [*shapes]:
             raise ModelFileError(
-                f"{self._reader.path} doesn't hold the state of its optimizer: expected arrays of the shapes "
-                f"{list(shapes)}. Received: {list(found.values())}"
+                f"{self.weights.path} doesn't hold the state of its optimizer: expected arrays of the shapes "
+                f"{list(shapes)}. Received: {self.state}. load_model(..., compile=False) reads the model without it"
             )
-        return [self._reader.read(name) for name in found]
+        return [self._read_state(index) for index in range(len(shapes))]
 
 
-@contextmanager
-def open_model(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
-    """Open a file that `save_model` has written.
+def open_model(path: str | os.PathLike[str]) -> AbstractContextManager[ModelFile]:
+    """Open a file of a model, in the format that its first bytes say.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ModelFileError: If it is damaged, of a newer format, or holds weights only.
+        ImportError: If it takes h5py, which isn't installed.
     """
+    with open(path, "rb") as file:
+        start = file.read(len(MAGIC))
+    return _open_keras2(path) if start == MAGIC else _open_npz(path)
+
+
+@contextmanager
+def _open_npz(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
     with NpzReader(path) as reader:
-        yield ModelFile(_description(reader), reader)
+        state = [name for name in reader.shapes if name.startswith(_OPTIMIZER_PREFIX)]
+        if state != [f"{_OPTIMIZER_PREFIX}{i}" for i in range(len(state))]:
+            raise ModelFileError(f"{reader.path} doesn't hold the state of its optimizer, but {state[:5]}")
+        yield ModelFile(
+            _description(reader),
+            NpzWeights(reader, MODEL_PREFIX),
+            [reader.shapes[name] for name in state],
+            16 * os.path.getsize(path),
+            lambda index: reader.read(state[index]),
+        )
+
+
+@contextmanager
+def _open_keras2(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
+    """Open an HDF5 file of a model in Keras 2's layout; see `open_model`."""
+    with Hdf5Reader(path) as reader:
+        description = keras2_config.read(reader)
+        state = keras2.state_names(reader)
+        weights = keras2.Keras2Weights(reader)
+        shapes = [shape for layer in weights.layers.values() for shape in layer.values()]
+        yield ModelFile(
+            description,
+            weights,
+            [reader.shapes[name] for name in state],
+            sum(math.prod(shape) for shape in shapes),
+            lambda index: reader.read(state[index]),
+        )
 
 
 def _description(reader: NpzReader) -> dict[str, Any]:
@@ -91,17 +136,10 @@ def _description(reader: NpzReader) -> dict[str, Any]:
     if len(shape) != 1 or shape[0] > _LONGEST_DESCRIPTION:
         raise ModelFileError(f"{reader.path} is damaged: its description has the shape {shape}")
     try:
-        description = json.loads(reader.read(MODEL_KEY).tobytes())
+        description = parse(reader.read(MODEL_KEY).tobytes())
         version = description["format"]
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise ModelFileError(f"{reader.path} is damaged: its description can't be read: {error}") from error
     if version != _FORMAT:
         raise ModelFileError(f"{reader.path} has the format {version!r}; this version of minikeras reads {_FORMAT}")
     return description
-
-
-def _as_json(value: Any) -> Any:
-    """NumPy's numbers and arrays, which layers may have in their configurations, as Python's."""
-    if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
-    raise TypeError(f"a model's configuration must consist of plain values. Received: {value!r}")

@@ -1,4 +1,4 @@
-"""The weights of layers in one ``.npz`` file."""
+"""The weights of layers in one file, ``.npz`` or HDF5."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 
+from ..core.tensor import Parameter
 from ..layers.base import Layer
+from . import keras2
+from .hdf5 import MAGIC, require_h5py, write_hdf5
 from .matching import LayerWeights, WeightsFile, match
 from .npz import NpzReader, write_npz
 
 # A file of a whole model has a member of this name, and its weights under this prefix.
 MODEL_KEY = "model"
 MODEL_PREFIX = "weights/"
+HDF5_SUFFIXES = (".h5", ".hdf5")
 
 
 def describe_weights(layers: Iterable[Layer]) -> list[LayerWeights]:
@@ -25,7 +29,13 @@ def describe_weights(layers: Iterable[Layer]) -> list[LayerWeights]:
     numbered: "kernel", "kernel_2".
     """
     return [
-        LayerWeights(layer.name, _names(layer), [weight.numpy() for weight in layer.weights])
+        LayerWeights(
+            layer.name,
+            _names(layer),
+            [weight.numpy() for weight in layer.weights],
+            [weight.name or "weight" for weight in layer.weights],
+            _keras_order(layer),
+        )
         for layer in layers
         if layer.weights
     ]
@@ -40,20 +50,31 @@ def check_path(path: str | os.PathLike[str], use: str, overwrite: bool = True) -
         overwrite: Whether a file may be there.
 
     Raises:
-        ValueError: If the path doesn't end in ``.npz``.
+        ValueError: If the path doesn't end in ``.npz``, ``.h5`` or ``.hdf5``.
         FileExistsError: If a file is there that must not be replaced.
+        ImportError: If the file needs h5py, which isn't installed.
     """
-    if not os.fspath(path).endswith(".npz"):
-        raise ValueError(f"{use} writes .npz files: the path must end in '.npz'. Received: {os.fspath(path)!r}")
+    if not os.fspath(path).endswith((".npz", *HDF5_SUFFIXES)):
+        raise ValueError(
+            f"{use} writes .npz files, and Keras 2's .h5 files: the path must end in '.npz', '.h5' or '.hdf5'. "
+            f"Received: {os.fspath(path)!r}"
+        )
+    if is_hdf5(path):
+        require_h5py()
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"{os.fspath(path)!r} is there already, and overwrite is False")
 
 
+def is_hdf5(path: str | os.PathLike[str]) -> bool:
+    """Whether a file of this name is to be an HDF5 file."""
+    return os.fspath(path).endswith(HDF5_SUFFIXES)
+
+
 def save_weights(path: str | os.PathLike[str], layers: Sequence[LayerWeights], overwrite: bool = True) -> None:
-    """Write weights under the names "layer/weight".
+    """Write weights: to ``.npz`` under the names "layer/weight", to ``.h5`` as Keras 2 does.
 
     Args:
-        path: Ends in ``.npz``.
+        path: Ends in ``.npz``, ``.h5`` or ``.hdf5``.
         layers: What `describe_weights` gives.
         overwrite: Whether to replace a file that is there.
 
@@ -62,7 +83,10 @@ def save_weights(path: str | os.PathLike[str], layers: Sequence[LayerWeights], o
         FileExistsError: If a file is there that must not be replaced.
     """
     check_path(path, "save_weights", overwrite)
-    write_npz(path, by_name(layers))
+    if is_hdf5(path):
+        write_hdf5(path, *keras2.weights_content(layers))
+    else:
+        write_npz(path, by_name(layers))
 
 
 def by_name(layers: Iterable[LayerWeights], prefix: str = "") -> dict[str, np.ndarray]:
@@ -127,7 +151,10 @@ def open_npz(path: str | os.PathLike[str]) -> Iterator[WeightsFile]:
 
 
 # Formats by their first bytes; what is none of them is taken for an .npz file, which is damaged then.
-_FORMATS: dict[bytes, Callable[[str | os.PathLike[str]], AbstractContextManager[WeightsFile]]] = {b"PK": open_npz}
+_FORMATS: dict[bytes, Callable[[str | os.PathLike[str]], AbstractContextManager[WeightsFile]]] = {
+    b"PK": open_npz,
+    MAGIC: keras2.open_weights,
+}
 
 
 class NpzWeights:
@@ -148,6 +175,10 @@ class NpzWeights:
                 layer, _, name = key.removeprefix(prefix).rpartition("/")
                 self.layers.setdefault(layer, {})[name] = shape
 
+    def names(self, own: LayerWeights, layer: str) -> dict[str, str]:
+        """Return what the weights are called in the file: the same."""
+        return {name: name for name in own.names}
+
     def read(self, layer: str, name: str) -> np.ndarray:
         """Return a weight."""
         return self._reader.read(f"{self._prefix}{layer}/{name}")
@@ -161,3 +192,19 @@ def _names(layer: Layer) -> list[str]:
         seen[name] += 1
         names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
     return names
+
+
+def _keras_order(layer: Layer) -> list[int]:
+    """The places of the weights of a layer in the order of Keras's ``layer.weights``."""
+    places = {id(weight): place for place, weight in enumerate(layer.weights)}
+    return [places[key] for key in dict.fromkeys(id(weight) for part in _keras_weights(layer) for weight in part)]
+
+
+def _keras_weights(layer: Layer) -> tuple[list[Parameter], list[Parameter]]:
+    """The weights that train and the others, as Keras 2 lists them: what is frozen goes to the others as it stands."""
+    trained, others = list(layer._trainable_weights), list(layer._non_trainable_weights)
+    for inner in layer._sublayers():
+        its = _keras_weights(inner)
+        trained += its[0]
+        others += its[1]
+    return (trained, others) if layer.trainable else ([], trained + others)

@@ -148,7 +148,7 @@ WRONG = {
     "a suffix": (
         ValueError,
         lambda: ModelCheckpoint("weights.{epoch}.txt"),
-        "ModelCheckpoint writes .npz files: the path must end in '.npz'. Received: 'weights.{epoch}.txt'",
+        "the path must end in '.npz', '.h5' or '.hdf5'. Received: 'weights.{epoch}.txt'",
     ),
     "an unknown value": (
         ValueError,

@@ -1,0 +1,167 @@
+"""The configurations in Keras 2's HDF5 files, in the terms of minikeras, and back."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import keras2
+from .configurations import as_json, parse
+from .hdf5 import Hdf5Reader
+from .matching import LayerWeights
+from .npz import ModelFileError
+
+_COMPILE = ("loss", "metrics", "weighted_metrics", "loss_weights", "sample_weight_mode")
+_EMPTY: dict[str, Any] = {"streams": [], "iterations": None}
+_CHANNELS_LAST = {"data_format": "channels_last"}
+_NO_SHAPE = {"noise_shape": None}
+# What Keras 2.2.4 or Keras 3 doesn't know is left out where it says what is so anyway.
+_EXTENSIONS: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(("Cropping1D", "ZeroPadding1D", "UpSampling1D"), _CHANNELS_LAST),
+    **dict.fromkeys(("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"), _NO_SHAPE),
+    "Conv2DTranspose": {"dilation_rate": [1, 1]},
+    "Conv3DTranspose": {"dilation_rate": [1, 1, 1]},
+}
+
+# ---------------------------------------------------------------------- reading
+
+
+def read(reader: Hdf5Reader) -> dict[str, Any]:
+    """The description of the model in a file, as `save_model` takes it.
+
+    ``training["iterations"]`` is None where the file has no count of steps but in the optimizer's state.
+
+    Raises:
+        ModelFileError: If there is no model in it, or its description can't be read.
+    """
+    root = reader.attributes[""]
+    if "model_config" not in root:
+        raise ModelFileError(
+            f"{reader.path} holds no model, only {'weights' if 'layer_names' in root else 'arrays'}. A file of "
+            "save_weights is read by model.load_weights"
+        )
+    config = _parsed(reader, "model_config")
+    own = {**_EMPTY, **(_parsed(reader, "minikeras") if "minikeras" in root else {})}
+    training = None
+    if "training_config" in root:
+        found = _parsed(reader, "training_config")
+        training = {
+            **{name: found.get(name) for name in _COMPILE},
+            "optimizer": found.get("optimizer_config"),
+            "iterations": own["iterations"],
+        }
+    if not keras2.half_pixel_centres(_version(root)):
+        for layer in _upsamplings(config):
+            layer["config"].setdefault("half_pixel_centers", False)
+    return {"model": config, "training": training, "streams": own["streams"]}
+
+
+def _parsed(reader: Hdf5Reader, name: str) -> dict[str, Any]:
+    text = reader.attributes[""][name]
+    try:
+        if not isinstance(text, str):
+            raise ValueError(f"{name} is no text")
+        return parse(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{reader.path} is damaged: its {name} can't be read: {error}") from error
+
+
+def _version(root: Mapping[str, Any]) -> str:
+    version = root.get("keras_version", "1")
+    return version if isinstance(version, str) else "1"
+
+
+def _described(config: Any) -> Iterator[dict[str, Any]]:
+    """All layers in a configuration, those in models and wrappers too."""
+    pending = [config]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            if isinstance(value.get("class_name"), str) and isinstance(value.get("config"), dict):
+                yield value
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+
+
+def _upsamplings(config: Any) -> list[dict[str, Any]]:
+    return [
+        layer
+        for layer in _described(config)
+        if layer["class_name"] == "UpSampling2D" and layer["config"].get("interpolation") == "bilinear"
+    ]
+
+
+# ---------------------------------------------------------------------- writing
+
+
+def content(
+    description: Mapping[str, Any], layers: Sequence[LayerWeights], state: Sequence[np.ndarray]
+) -> tuple[dict[str, keras2.Attributes], dict[str, np.ndarray]]:
+    """The attributes and arrays of a model's file, for `write_hdf5`; see `saving.save_model`."""
+    model = _plain(description["model"])
+    training = _plain(description["training"])
+    own = {"streams": description["streams"], "iterations": (training or {}).get("iterations")}
+    texts = {
+        "keras_version": _sampling_version(model),
+        "minikeras": json.dumps(own, default=as_json),
+    }
+    _make_inputs_explicit(model)
+    for layer in _described(model):
+        defaults = {"groups": 1, **_EXTENSIONS.get(layer["class_name"], {})}
+        for name in [name for name, value in defaults.items() if layer["config"].get(name) == value]:
+            del layer["config"][name]
+    texts["model_config"] = json.dumps(model)
+    optimizer = ""
+    if training:
+        optimizer = training["optimizer"]["class_name"]
+        compiled = {"optimizer_config": training["optimizer"], **{name: training[name] for name in _COMPILE}}
+        texts["training_config"] = json.dumps(compiled)
+    return keras2.model_content(texts, layers, optimizer, state)
+
+
+def _make_inputs_explicit(model: Any) -> None:
+    """Write what Keras 3 needs besides, and Keras 2 understands too.
+
+    Keras 3 misreads the shape that the first layer of a Sequential says, and finds a wrapped layer by its module.
+    """
+    for layer in list(_described(model)):
+        config = layer["config"]
+        inside = config.get("layers")
+        if layer["class_name"] == "Sequential" and inside:
+            config.pop("build_input_shape", None)
+            first = inside[0]["config"]
+            if inside[0]["class_name"] != "InputLayer" and (shape := first.pop("batch_input_shape", None)):
+                given = {"batch_input_shape": shape, "dtype": first.get("dtype", "float32"), "sparse": False}
+                given["name"] = f"{first.get('name', 'first')}_input"
+                inside.insert(0, {"class_name": "InputLayer", "config": given})
+        if isinstance(config.get("layer"), dict):
+            config["layer"] |= {"module": "keras.layers", "registered_name": None}
+
+
+def _plain(config: Any) -> Any:
+    """A copy, of what JSON has."""
+    return json.loads(json.dumps(config, default=as_json))
+
+
+def _sampling_version(model: Any) -> str:
+    """The version of Keras 2 that means by bilinear upsampling what the model means; the layout is the same."""
+    centred = {layer["config"].pop("half_pixel_centers", True) for layer in _upsamplings(model)}
+    if len(centred) > 1:
+        raise ValueError(
+            "UpSampling2D: layers with half_pixel_centers=True and with False can't be in one .h5 file, as each "
+            "version of Keras knows one of them only. Save the model to .npz"
+        )
+    for layer in _described(model):
+        layer["config"].pop("half_pixel_centers", None)  # without meaning for "nearest"
+    if centred == {False}:
+        warnings.warn(
+            "UpSampling2D: half_pixel_centers=False is what Keras 2.2.4 does with the file; later versions of Keras "
+            "sample at the centres of pixels and will predict something else",
+            stacklevel=5,
+        )
+    return "2.3.1" if centred == {True} else keras2.VERSION
