@@ -49,6 +49,8 @@ class AbsentFromLayers:
     outbound_nodes = Absent(_NODES)
     _inbound_nodes = Absent(_NODES)
     _outbound_nodes = Absent(_NODES)
+    constraints = Absent("each weight has its own: weight.constraint")
+    regularizers = Absent("each weight has its own, weight.regularizer; layer.losses are the penalties")
     trainable_variables = Absent("it is called trainable_weights")
     non_trainable_variables = Absent("it is called non_trainable_weights")
     variables = Absent("they are called weights")

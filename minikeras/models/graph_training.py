@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .. import backend
-from ..core import symbolic
+from ..core import config, symbolic
 from ..core.symbolic import Program, SymbolicTensor, symbols_in
+from ..core.tensor import Parameter
 from ..layers.attached import Attachment
 from .graph import Graph
 from .network import Network
@@ -188,6 +191,35 @@ class GraphTraining(Network):
     def sample_weights(self) -> list[SymbolicTensor]:
         """Symbolic tensors for the weights of the samples, one for each output that has a loss; see `targets`."""
         return list(self._recorded_loss("sample_weights").sample_weights)
+
+    @property
+    def _feed_inputs(self) -> list[SymbolicTensor]:
+        """The inputs that are fed; before `targets` and `sample_weights` they are all that `total_loss` needs."""
+        graph = self._known_graph("_feed_inputs")
+        return [symbol for symbol, own in zip(graph.inputs, self.input_tensors, strict=True) if own is None]
+
+    @property
+    def _feed_targets(self) -> list[SymbolicTensor]:
+        return self.targets
+
+    @property
+    def _feed_sample_weights(self) -> list[SymbolicTensor]:
+        return self.sample_weights
+
+    @property
+    def _collected_trainable_weights(self) -> list[Parameter]:
+        """The weights that training updates: those that were trainable when the model was compiled."""
+        self._bound()
+        return list(self._trained)
+
+    def _standardize_user_data(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, **ignored: Any
+    ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+        """The arrays for `_feed_inputs`, `_feed_targets` and `_feed_sample_weights`, checked."""
+        batch = self._samples(x, y, sample_weight, class_weight)
+        fed = [(y, weight) for y, weight in zip(batch.targets, batch.weights, strict=True) if y is not None]
+        weights = [np.ones(len(y), config.floatx()) if weight is None else weight for y, weight in fed]
+        return batch.inputs, [y for y, _ in fed], weights
 
     @property
     def total_loss(self) -> SymbolicTensor:

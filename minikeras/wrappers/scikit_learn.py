@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.random import seed_scope
-from ..models import Sequential
+from ..models import Model, Sequential
 from ..utils.np_utils import to_categorical
 
 try:
@@ -157,6 +157,10 @@ class BaseWrapper(BaseEstimator):
             fit_arguments["nb_epoch"] = self.sk_params["nb_epoch"]  # fit knows what it is called today
         with self._seeded():
             self.model_ = build(**self.filter_sk_params(build, learned))
+            if not isinstance(self.model_, Model):
+                raise TypeError(
+                    f"{type(self).__name__}: build_fn must return a compiled model. Received: {self.model_!r:.100}"
+                )
             self.history_ = self.model_.fit(x, self._targets(y), **fit_arguments).history
         return self
 
@@ -166,7 +170,7 @@ class BaseWrapper(BaseEstimator):
 
     def _build_fn(self) -> Callable[..., Any]:
         build = self.build_fn if self.build_fn is not None else getattr(self, "__call__", None)  # noqa: B004
-        if not callable(build):
+        if not callable(build) or isinstance(build, Model):
             raise TypeError(
                 f"{type(self).__name__}: build_fn must be a function that returns a model. Received: {build!r}"
             )

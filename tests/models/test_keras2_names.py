@@ -209,6 +209,25 @@ def test_pickles_go_on_training_as_the_model_does():
         np.testing.assert_array_equal(a, b)
 
 
+def test_the_idiom_of_the_gradient_norm():
+    x = Input((3,))
+    model = Model(x, [Dense(2, name="a")(x), Dense(1, name="b")(x)])
+    model.layers[-1].trainable = False
+    model.compile("sgd", {"a": "mse", "b": "mae"})
+    model.layers[-1].trainable = True
+    weights = model._collected_trainable_weights
+    assert weights == model.get_layer("a").weights
+    norm = K.sqrt(sum(K.sum(K.square(g)) for g in K.gradients(model.total_loss, weights)))
+    fed = model._feed_inputs + model._feed_targets + model._feed_sample_weights
+    inputs, targets, sample_weights = model._standardize_user_data(X, [Y, Y[:, :1]], [np.arange(6.0), None])
+    (found,) = K.function(fed, [norm])(inputs + targets + sample_weights)
+    residuals = 2 / 2 * (model.predict(X)[0] - Y) * np.arange(6.0)[:, None] / 5  # of 2 outputs, 5 samples count
+    assert found == pytest.approx(
+        np.sqrt(((X.T @ residuals) ** 2).sum() + (residuals.sum(axis=0) ** 2).sum()), rel=1e-5
+    )
+    assert [array.tolist() for array in sample_weights] == [[0, 1, 2, 3, 4, 5], [1] * 6]
+
+
 # ---------------------------------------------------------------------- tensors reported with the metrics
 
 
@@ -366,6 +385,9 @@ def test_layers_are_taken_off_where_that_leaves_a_model():
         ("outbound_nodes", r"get_output_at"),
         ("get_output_shape_for", "compute_output_shape"),
         ("trainable_variables", "trainable_weights"),
+        ("constraints", r"weight\.constraint"),
+        ("_nodes_by_depth", r"model\.layers are in the order of computation"),
+        ("loss_functions", r"model\.total_loss"),
     ],
 )
 def test_an_attribute_that_is_left_out_says_what_to_write(name, advice):

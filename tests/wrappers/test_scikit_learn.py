@@ -174,6 +174,12 @@ def test_parameters_that_nobody_takes_are_refused():
     with pytest.raises(ValueError, match="unit is not a legal parameter"):
         estimator.set_params(unit=3)
     assert estimator.set_params(units=4, epochs=2).get_params() == {"build_fn": classifier, "units": 4, "epochs": 2}
+    with pytest.raises(
+        TypeError, match=r"build_fn must be a function that returns a model. Received: <Sequential 'm'>"
+    ):
+        KerasClassifier(Sequential(name="m")).fit(*two_clouds())
+    with pytest.raises(TypeError, match=r"KerasClassifier: build_fn must return a compiled model. Received: None"):
+        KerasClassifier(lambda: None).fit(*two_clouds())
     with pytest.raises(TypeError, match=r"build_fn must be a function that returns a model. Received: None"):
         KerasClassifier().fit(*two_clouds())
 
