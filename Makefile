@@ -1,11 +1,18 @@
 # make train    watch a network learn handwritten digits
 # make test     lint and types, then the suite twice: with NumPy and SciPy alone, and with everything and coverage
-# make clean    remove what the two have installed
+# make bench    measure minikeras beside its peers, and write docs/performance.md; some minutes
+# make clean    remove what these have installed
 #
-# Both install what they need into .venv (and .venv-minimal) when pyproject.toml has changed, and are offline otherwise.
+# They install what they need into .venv (and .venv-minimal) when pyproject.toml has changed, and are offline otherwise.
 # Another interpreter: make test PYTHON=python3.12
+#
+# Peers of make bench are never installed: PEERS=/path/to/python is an interpreter that has PyTorch, or Keras 3 with
+# TensorFlow, JAX or PyTorch. A part of it, which only prints:
+#   make bench ROUNDS=9 WORKLOADS="mnist digits" CONTENDERS="numpy torch-last" PARTS="workloads profile" SEED=1
 
 PYTHON ?= python3
+ROUNDS ?= 5
+SEED ?= 0
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2] if sys.version_info >= (3, 10) else "")' 2>/dev/null)
 ifeq ($(VERSION),)
 FOUND := $(or $(shell $(PYTHON) --version 2>/dev/null),no such Python)
@@ -17,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # nothing of the caller's environment may shadow what is installed here
 unexport PYTHONPATH PYTHONHOME MYPYPATH
 
-.PHONY: train test clean
+.PHONY: train test bench clean
 .NOTPARALLEL:
 
 train: .venv/.installed-$(VERSION)
@@ -28,6 +35,12 @@ test: .venv/.installed-$(VERSION) .venv-minimal/.pytest-$(VERSION)
 	.venv/bin/python -m mypy
 	.venv-minimal/bin/python -m pytest -q
 	.venv/bin/python -m pytest --cov
+
+bench: .venv/.installed-$(VERSION)
+	.venv/bin/python tests/benchmarks/run.py --rounds $(ROUNDS) --seed $(SEED) $(if $(PEERS),--peers $(PEERS)) \
+		$(if $(WORKLOADS),--workloads $(WORKLOADS)) $(if $(CONTENDERS),--contenders $(CONTENDERS)) \
+		$(if $(PARTS),--parts $(PARTS)) \
+		$(if $(WORKLOADS)$(filter-out all,$(CONTENDERS))$(PARTS),--json bench.json,--page)
 
 clean:
 	rm -rf .venv .venv-minimal

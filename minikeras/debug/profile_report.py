@@ -227,7 +227,7 @@ def draw(profiled: profile, rows: list[ProfileRow], by: str, most: int, path: st
             left = [a + b for a, b in zip(left, widths, strict=True)]
     for place, width in enumerate(left):
         axes.annotate(f" {width:.3g}", (width, place), va="center", fontsize="small")
-    axes.margins(x=0.1)
+    axes.set_xlim(0.0, 1.12 * max(left) or 1.0)  # room for the numbers
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.set(xlabel="ms", title=f"{1e3 * profiled.wall:.4g} ms")

@@ -1,0 +1,28 @@
+"""What all workers share: how calls are timed, and how a contender says that it doesn't have something."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+class Missing(Exception):
+    """The contender can't do it."""
+
+
+def timed(function: Callable[[], Any], seconds: float, most: int = 200) -> list[float]:
+    """How many milliseconds each of several calls takes.
+
+    Args:
+        function: What is called, at least once.
+        seconds: Then no further call begins.
+        most: So many calls at most.
+    """
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while not times or (len(times) < most and time.perf_counter() < end):
+        start = time.perf_counter()
+        function()
+        times.append(1e3 * (time.perf_counter() - start))
+    return times

@@ -1,0 +1,136 @@
+"""That the benchmarks run, at sizes that measure nothing; what they find is looked at by who runs ``make bench``."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+WORKLOADS = ["mnist", "cifar", "wavenet", "xception", "autoencoder", "voxel", "digits"]
+
+
+@pytest.fixture(scope="module")
+def modules():
+    """The programs' modules, which find one another as scripts of one folder do."""
+    sys.path.insert(0, str(HERE))
+    names = ["cases", "contenders", "keras_api", "measuring", "report", "run", "workloads"]
+    before = {name: sys.modules.pop(name, None) for name in names}
+    try:
+        yield {name: importlib.import_module(name) for name in names}
+    finally:
+        sys.path.remove(str(HERE))
+        for name, module in before.items():
+            sys.modules.pop(name, None)
+            if module is not None:
+                sys.modules[name] = module
+
+
+def run(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(HERE / "run.py"), "--tiny", *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_a_run_of_everything_measures_minikeras_and_keeps_the_results(tmp_path: Path) -> None:
+    kept = tmp_path / "results.json"
+    done = run("--workloads", "digits", "--contenders", "numpy", "--json", str(kept))
+    assert done.returncode == 0, done.stderr
+    results = json.loads(kept.read_text())
+    times = results["workloads"]["digits"]
+    assert all(times[measure]["numpy"]["min"] > 0 for measure in ("step", "fit", "predict", "one"))
+    assert all(item["times"]["numpy"]["min"] > 0 for part in ("operations", "shapes") for item in results[part])
+    assert results["growth"]["layers"]["2"]["times"]["numpy"]["min"] > 0
+    assert results["memory"]["digits"]["numpy"]["added"] > 0
+    assert results["import"]["minikeras-numpy"][0] > 0
+    # 2 * (8 * 8 * 9 * 16 + 6 * 6 * 9 * 16 * 16 + 144 * 10) forward; the same twice in backward but for the first layer
+    forward = [2 * 32 * n for n in (64 * 9 * 16, 36 * 9 * 256, 144 * 10)]
+    assert results["profile"]["numpy"]["digits"]["products"] == 3 * sum(forward) - forward[0]
+    for title in ("One training step", "Single operations", "Growth", "Memory", "Import", "Where a step's time goes"):
+        assert f"### {title}" in done.stdout
+
+
+@pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="numba isn't installed")
+def test_the_compiled_kernels_take_part_where_numba_is(tmp_path: Path) -> None:
+    kept = tmp_path / "results.json"
+    done = run("--workloads", "digits", "--parts", "workloads", "--contenders", "numba", "--json", str(kept))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(kept.read_text())["workloads"]["digits"]["step"]["numba"]["min"] > 0
+
+
+def test_who_isnt_installed_is_named_and_left_out() -> None:
+    done = run("--workloads", "digits", "--parts", "import", "--contenders", "keras-none")
+    assert done.returncode == 2
+    assert "'keras-none' is none of numpy, numba" in done.stderr
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_each_workload_is_built_and_learns(modules, name: str) -> None:
+    api = modules["keras_api"].KerasApi("minikeras")
+    given = modules["workloads"].find(name)
+    model = api.model(given)
+    assert model.input_shape == (None, *given.shape)
+    assert model.output_shape == ((None, given.classes) if given.classes else (None, *given.shape))
+    x, y = modules["keras_api"].data(given, 1)
+    assert math.isfinite(model.train_on_batch(x[:2], y[:2]))
+
+
+def test_the_same_seed_draws_the_same_shapes_and_another_one_others(modules) -> None:
+    draw = modules["cases"].random_shapes
+    assert draw(3) == draw(3)
+    assert draw(3) != draw(4)
+    assert len(draw(3)) == 50
+    kinds = {(case.kind, len(case.size)) for case in draw(3)}
+    assert {("conv", 1), ("conv", 2), ("conv", 3), ("depthwise", 2), ("transposed", 2), ("max_pool", 2)} <= kinds
+
+
+def test_no_random_shape_is_larger_than_a_small_network(modules) -> None:
+    for seed in range(20):
+        for case in modules["cases"].random_shapes(seed):
+            elements = case.batch * math.prod(case.size) * max(case.channels, case.filters)
+            assert elements <= 2**22 or case.batch == 1, case
+            assert min(case.size) > case.dilation * (case.window - 1), case
+
+
+def test_a_ratio_is_the_faster_layout_of_the_peer_by_ours(modules) -> None:
+    times = {"numpy": {"min": 2.0}, "torch-first": {"min": 6.0}, "torch-last": {"min": 5.0}}
+    results = {"workloads": {"a": {"step": times}, "b": {"step": {**times, "numpy": {"min": 10.0}}}}}
+    report = modules["report"]
+    found = report.ratios(results, "step", "numpy", modules["contenders"].EAGER)
+    assert found == {"a": 2.5, "b": 0.5}
+    assert report.geometric_mean(found.values()) == pytest.approx(math.sqrt(1.25))
+
+
+def test_libraries_with_keras_names_are_divided_by_the_batches_of_a_call(modules) -> None:
+    times = {"numpy": {"min": 8.0}, "torch-first": {"min": 3.0}}
+    results = {"workloads": {"a": {"predict": times}}}
+    assert modules["report"].ratios(results, "predict", "numpy", ["torch-first"]) == {"a": 1.5}
+
+
+def test_the_minimum_is_of_all_times_and_the_median_of_the_rounds(modules) -> None:
+    assert modules["contenders"].summary([[5.0, 1.0, 3.0], [7.0], [4.0]]) == {"min": 1.0, "median": 4.0}
+    assert "error" in modules["contenders"].summary([[], []])
+
+
+def test_the_page_keeps_what_stands_around_the_tables(modules, tmp_path: Path) -> None:
+    report = modules["report"]
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n\n{report.BEGIN}\nold\n{report.END}\n\nafter\n")
+    report.write_page(page, "new")
+    report.write_page(page, "newer")
+    assert page.read_text() == f"before\n\n{report.BEGIN}\n\nnewer\n\n{report.END}\n\nafter\n"
+    page.write_text("no markers")
+    with pytest.raises(ValueError, match="must have the lines"):
+        report.write_page(page, "new")
+
+
+def test_a_contender_that_dies_is_left_out_and_says_why(modules) -> None:
+    worker = modules["contenders"].Worker("nothing-there", sys.executable)
+    assert worker.missing is not None
+    assert worker.ask(forget=True) == {"error": worker.missing}
+    worker.close()
