@@ -19,6 +19,8 @@ from .threads import num_threads as num_threads
 from .threads import set_num_threads as set_num_threads
 from .tiers import kernels as kernels
 from .tiers import set_kernels as set_kernels
+from .tiers import set_winograd as set_winograd
+from .tiers import winograd as winograd
 
 _FLOAT_TYPES = ("float16", "float32", "float64")
 _DATA_FORMATS = ("channels_last", "channels_first")

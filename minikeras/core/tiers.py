@@ -18,6 +18,7 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 _TIERS = ("numpy", "numba")
 
 _chosen: str | None = None  # until somebody asks
+_uses_winograd = os.environ.get("MINIKERAS_WINOGRAD") != "0"
 
 
 class CompilationError(Exception):
@@ -52,20 +53,39 @@ def set_kernels(name: str) -> None:
     _chosen = name
 
 
+def winograd() -> bool:
+    """Return whether compiled convolutions may use Winograd's algorithm."""
+    return _uses_winograd
+
+
+def set_winograd(allowed: bool) -> None:
+    """Set whether compiled convolutions may use Winograd's algorithm: it is faster, and a digit less exact.
+
+    It starts as True, unless ``$MINIKERAS_WINOGRAD`` is 0.
+
+    Raises:
+        TypeError: for what is neither True nor False.
+    """
+    global _uses_winograd
+    if not isinstance(allowed, bool):
+        raise TypeError(f"winograd must be True or False. Received: {allowed!r}")
+    _uses_winograd = allowed
+
+
 @contextmanager
-def kernels_scope(name: str | None) -> Iterator[None]:
+def kernels_scope(name: str | None = None) -> Iterator[None]:
     """`set_kernels` for the body of a ``with`` statement; None leaves them as they are.
 
-    On leaving, the choice is what it was before.
+    On leaving, all choices are what they were before.
     """
-    global _chosen
-    before = _chosen
+    global _chosen, _uses_winograd
+    before = _chosen, _uses_winograd
     if name is not None:
         set_kernels(name)
     try:
         yield
     finally:
-        _chosen = before
+        _chosen, _uses_winograd = before
 
 
 def tiered(plain: Kernel, compiled: Callable[..., Any]) -> Kernel:

@@ -7,18 +7,18 @@ Those that `compiled` has too run there if so chosen, see `minikeras.config.set_
 from __future__ import annotations
 
 from ..core.tiers import tiered
-from . import compiled, depthwise
+from . import compiled
 from .activation import relu_grad
 from .conv import conv, conv_input_grad, conv_kernel_grad
+from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
 from .geometry import explicit_padding, output_length, output_lengths, taps, transposed_length, window_span
 from .normalization import batch_norm, batch_norm_grad, channel_affine
 from .pool import average_pool, average_pool_grad, max_pool, max_pool_values, pool_gather, pool_scatter
 from .reduction import channel_sum
 from .resize import block_sum, upsample_linear, upsample_linear_grad, upsample_nearest
 
-depthwise_conv = tiered(depthwise.depthwise_conv, compiled.depthwise_conv)
-depthwise_input_grad = tiered(depthwise.depthwise_input_grad, compiled.depthwise_input_grad)
-depthwise_kernel_grad = tiered(depthwise.depthwise_kernel_grad, compiled.depthwise_kernel_grad)
+for _name in compiled.__all__:
+    globals()[_name] = tiered(globals()[_name], getattr(compiled, _name))
 
 __all__ = [
     "average_pool",

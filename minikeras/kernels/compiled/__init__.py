@@ -5,6 +5,14 @@ What one of them doesn't cover, such as other types than float32 and float64, it
 
 from __future__ import annotations
 
+from .conv import conv, conv_input_grad, conv_kernel_grad
 from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
 
-__all__ = ["depthwise_conv", "depthwise_input_grad", "depthwise_kernel_grad"]
+__all__ = [
+    "conv",
+    "conv_input_grad",
+    "conv_kernel_grad",
+    "depthwise_conv",
+    "depthwise_input_grad",
+    "depthwise_kernel_grad",
+]

@@ -218,7 +218,8 @@ def _sum_over_taps(x, w, bias, out, is_relu, columns, stride_h, stride_w, dilati
                     j += size
             if is_relu:
                 for e in range(np.uintp(here * n), np.uintp((here + positions) * n)):
-                    y[e] = 0 if y[e] < 0 else y[e]  # NaN stays
+                    if y[e] < 0:  # NaN stays
+                        y[e] = 0
 
 
 @compiled
