@@ -47,6 +47,12 @@ def batch_norm_cases() -> list[Case]:
             for outputs in [(0,), (1,), (2,), (1, 2), (0, 2), (0, 1, 2)]
         ]
         cases += [
+            Case(
+                ops.channel_affine,
+                name,
+                lambda x, scale, shift, axis=axis: ops.channel_affine(x, scale, shift, axis=axis),
+                [x, gamma, beta],
+            ),
             Case(ops.batch_norm, f"{name}, no gamma nor beta", norm(axis, 0, 1, 2), [x]),
             Case(ops.batch_norm, f"{name}, gamma alone", norm(axis, 0), [x, gamma]),
             Case(
