@@ -1,0 +1,48 @@
+"""No compiled loop is forgotten: the cases of `paths.py`, which `test_every_path.py` checks, call them all."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import pytest
+
+from minikeras import Tensor
+from minikeras.kernels import compiled
+from minikeras.kernels.compiled import jit
+from tests.kernels.paths import cases
+
+
+def test_together_the_cases_call_every_compiled_loop(tier, monkeypatch):
+    if tier != "numba":
+        pytest.skip("NumPy's kernels have no compiled loops")
+    called = set()
+    real = jit.Loop.__call__
+
+    def spy(loop, *args):
+        called.update(_with_those_it_calls(loop))
+        return real(loop, *args)
+
+    monkeypatch.setattr(jit.Loop, "__call__", spy)
+    for case in cases():
+        leaves = [Tensor(array, requires_grad=True) for array in case.arrays]
+        case.f(*leaves).sum().backward()
+    missed = {f"{loop.function.__module__}.{loop.function.__name__}" for loop in _loops() - called}
+    assert not missed, f"no case in tests/kernels/paths.py calls {sorted(missed)}"
+
+
+def _loops():
+    names = [module.name for module in pkgutil.iter_modules(compiled.__path__)]
+    modules = [importlib.import_module(f"{compiled.__name__}.{name}") for name in names]
+    return {value for module in modules for value in vars(module).values() if isinstance(value, jit.Loop)}
+
+
+def _with_those_it_calls(loop):
+    found, waiting = set(), [loop]
+    while waiting:
+        loop = waiting.pop()
+        if loop not in found:
+            found.add(loop)
+            names = (loop.function.__globals__.get(name) for name in loop.function.__code__.co_names)
+            waiting += [value for value in names if isinstance(value, jit.Loop)]
+    return found
