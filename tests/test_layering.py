@@ -22,7 +22,7 @@ HOUSE = """
     kernels.geometry kernels.blocks kernels.reduction kernels.activation kernels.epilogue kernels.depthwise
     kernels.lowering kernels.conv kernels.resize kernels.pool kernels.normalization
     kernels.compiled.jit kernels.compiled.depthwise kernels.compiled.winograd kernels.compiled.lowering
-    kernels.compiled.conv kernels.compiled kernels
+    kernels.compiled.conv kernels.compiled.pool kernels.compiled.activation kernels.compiled kernels
 
     ops.elementwise ops.shape ops.reduce ops.epilogue ops.linalg ops.windows ops.conv ops.pool ops.resize ops.nn
     ops.interop ops
@@ -33,8 +33,8 @@ HOUSE = """
     optimizers.clipping optimizers.hyperparameter optimizers.symbolic_steps optimizers.base optimizers.sgd
     optimizers.adagrad optimizers.adam optimizers.scipy_optimizer optimizers
 
-    layers.shapes layers.measures layers.context layers.observers layers.recording layers.absent layers.attached
-    layers.base layers.spatial layers.input layers.core layers.conv layers.conv_transpose layers.separable
+    layers.naming layers.shapes layers.measures layers.context layers.observers layers.recording layers.absent
+    layers.attached layers.base layers.spatial layers.input layers.core layers.conv layers.conv_transpose layers.separable
     layers.cropping layers.padding layers.upsampling layers.pooling layers.normalization layers.activation layers.merge
     layers.noise layers.masking layers.lambda_layer layers.local layers.embedding layers.catalog layers.wrappers
     layers.legacy
