@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from ..core.config import epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
-from ..layers.context import name_scope
+from ..layers.naming import name_scope
 from .control import (
     foldl,
     foldr,

@@ -13,7 +13,7 @@ from ..core import config, symbolic
 from ..core.symbolic import SymbolicTensor
 from ..core.tensor import Parameter, Tensor, as_array
 from ..layers.base import Layer, in_call
-from ..layers.context import scoped
+from ..layers.naming import scoped
 from .randomness import random_normal, random_uniform
 from .recording import as_ints, as_tensor, recorded
 

@@ -181,10 +181,11 @@ class Attaching:
 
     def _penalties_at(self, nodes: Sequence[symbolic.Call]) -> list[Attachment]:
         """What calls of this layer on symbolic tensors add to the loss, symbolically."""
+        penalty = self.activity_regularizer
         if not self._penalizes_inside():
-            penalty = self.activity_regularizer
-            outputs = [(node, output) for node in nodes for output in node.outputs] if penalty is not None else []
-            return [Attachment(penalty(output), _ids(node.inputs)) for node, output in outputs]  # type: ignore[misc]
+            if penalty is None:
+                return []
+            return [Attachment(penalty(output), _ids(node.inputs)) for node in nodes for output in node.outputs]
         return [
             Attachment(
                 symbolic.record(_PenaltiesOf(self), node.inputs, node.static, [((), node.outputs[0].dtype)]),

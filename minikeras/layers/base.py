@@ -5,9 +5,6 @@ from __future__ import annotations
 import copy
 import difflib
 import inspect
-import re
-import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -28,11 +25,10 @@ from .context import (
     fix_training,
     in_call,
     in_training,
-    reset_scopes,
-    scoped,
     take_room,
 )
 from .measures import Measured
+from .naming import reset_names, scoped, unique_name
 from .recording import Recorded
 from .shapes import (
     InputSpec,
@@ -513,33 +509,6 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
 
 for _attribute in ("name", "batch_input_shape", "_accepted"):  # of these, one is read first whatever is done
     setattr(Layer, _attribute, BeforeInit(_attribute))
-
-
-# ---------------------------------------------------------------------- automatic names
-
-_names: Counter[str] = Counter()
-_names_lock = threading.Lock()
-
-
-def unique_name(class_name: str) -> str:
-    """Return the next automatic name for a class, as Keras numbers them: conv2d_1, conv2d_2, max_pooling2d_1, ...
-
-    Args:
-        class_name: Name of the class in CamelCase, such as "MaxPooling2D".
-    """
-    words = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", class_name)
-    prefix = re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
-    prefix = f"private{prefix}" if prefix.startswith("_") else prefix
-    with _names_lock:
-        _names[prefix] += 1
-        return f"{prefix}_{_names[prefix]}"
-
-
-def reset_names() -> None:
-    """Let automatic names start from 1 again."""
-    reset_scopes()
-    with _names_lock:
-        _names.clear()
 
 
 # ---------------------------------------------------------------------- helpers

@@ -1,9 +1,8 @@
-"""What the layers called together share: whether they are training, and where their penalties go."""
+"""What layers called together share: whether they are training, and where their penalties and updates go."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -124,57 +123,6 @@ def fix_training(training: bool | None) -> None:
     """
     global _fixed_training
     _fixed_training = training
-
-
-# ---------------------------------------------------------------------- scopes of names
-
-_scope: ContextVar[str] = ContextVar("minikeras_name_scope", default="")
-_scopes_seen: Counter[str] = Counter()
-
-
-@contextmanager
-def name_scope(name: str) -> Iterator[str]:
-    """Put a prefix before the names of the variables and weights that are made in the body of a ``with`` statement.
-
-    Args:
-        name: Name of the scope, which may stand inside of others. When it comes up again it is followed by a number;
-            one that ends in "/", as this gives it, is entered again as it is.
-
-    Yields:
-        The whole prefix, with "/" at its end.
-
-    Raises:
-        TypeError: If the name is no string.
-
-    Example:
-        >>> from minikeras import backend as K
-        >>> with K.name_scope("outer"), K.name_scope("inner") as scope:
-        ...     K.variable(1.0, name="w").name, scope
-        ('outer/inner/w', 'outer/inner/')
-    """
-    if not isinstance(name, str) or not name:
-        raise TypeError(f"name_scope: the name must be a string. Received: {name!r}")
-    prefix = name
-    if not name.endswith("/"):
-        path = _scope.get() + name
-        seen = _scopes_seen[path]
-        _scopes_seen[path] += 1
-        prefix = f"{path}_{seen}/" if seen else f"{path}/"
-    token = _scope.set(prefix)
-    try:
-        yield prefix
-    finally:
-        _scope.reset(token)
-
-
-def scoped(name: str) -> str:
-    """A name with the prefix of the `name_scope` that this is in."""
-    return _scope.get() + name
-
-
-def reset_scopes() -> None:
-    """Let scopes have no numbers again."""
-    _scopes_seen.clear()
 
 
 @contextmanager

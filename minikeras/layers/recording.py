@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.symbolic import Call
-from .shapes import as_list, masks_of, shapes_of
+from .shapes import as_list, masks_of, shapes_of, single
 
 
 class Recorded:
@@ -128,12 +128,8 @@ class Recorded:
 
 def _inputs(node: Call) -> Any:
     """What the layer was called on: a tensor, or a list of several; an input of a model stands for itself."""
-    return _one_or_list(as_list(node.inputs[0])) if node.inputs else _outputs(node)
+    return single(as_list(node.inputs[0])) if node.inputs else _outputs(node)
 
 
 def _outputs(node: Call) -> Any:
-    return _one_or_list(list(node.outputs))
-
-
-def _one_or_list(tensors: list[Any]) -> Any:
-    return tensors[0] if len(tensors) == 1 else tensors
+    return single(node.outputs)

@@ -122,6 +122,11 @@ def map_shapes(function: Callable[[Shape], Any], shapes: Any) -> Any:
     return function(tuple(shapes)) if is_shape(shapes) else [function(tuple(shape)) for shape in shapes]
 
 
+def single(items: Sequence[Any]) -> Any:
+    """Return the item if there is only one, else the list of them: how Keras gives inputs, outputs and values."""
+    return items[0] if len(items) == 1 else list(items)
+
+
 def count(number: int, noun: str) -> str:
     """Return a number and its noun, in the plural where it is one."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
@@ -133,10 +138,9 @@ def shape_first(add_weight: Callable[..., T]) -> Callable[..., T]:
     @functools.wraps(add_weight)
     def wrapper(self: Any, *args: Any, **keywords: Any) -> T:
         if args and isinstance(args[0], (tuple, list)):
-            shape, *args = args  # type: ignore[assignment]
-            keywords["shape"] = shape
+            keywords["shape"], args = args[0], args[1:]
             if args and isinstance(args[0], str):
-                keywords["name"], *args = args  # type: ignore[assignment]
+                keywords["name"], args = args[0], args[1:]
             if args:
                 raise TypeError(f"{self}: add_weight takes its further arguments by name. Received: {args!r:.100}")
         return add_weight(self, *args, **keywords)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -108,9 +109,9 @@ def _functions_inside(model: Model) -> dict[str, Any]:
 
 
 def _copy(layer: Layer) -> Layer:
-    if isinstance(layer, Model) and type(layer).from_config.__func__ in _PLAIN:  # type: ignore[attr-defined]
+    if isinstance(layer, Model) and inspect.getattr_static(type(layer), "from_config") in _PLAIN:
         return _clone(layer)
     return type(layer).from_config(layer.get_config())
 
 
-_PLAIN = (Model.from_config.__func__, Sequential.from_config.__func__)  # type: ignore[attr-defined]
+_PLAIN = [inspect.getattr_static(cls, "from_config") for cls in (Model, Sequential)]

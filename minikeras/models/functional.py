@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ..core import symbolic
@@ -12,7 +12,7 @@ from ..core.symbolic import Call, SymbolicTensor, symbols_in
 from ..core.tensor import Tensor
 from ..layers.base import Layer, call_context
 from ..layers.context import current_context
-from ..layers.shapes import InputSpec, Shape, as_list, count, is_shape, map_shapes, masks_of, shapes_of
+from ..layers.shapes import InputSpec, Shape, as_list, count, is_shape, map_shapes, masks_of, shapes_of, single
 from .configuration import graph_config, graph_from_config
 from .graph import Graph, node_of, unflatten
 from .graph_training import GraphTraining
@@ -153,22 +153,22 @@ class Model(GraphTraining):
     @property
     def input(self) -> Any:
         """The symbolic input, or the list of them."""
-        return _one_or_list(self.inputs)
+        return single(self.inputs)
 
     @property
     def output(self) -> Any:
         """The symbolic output, or the list of them."""
-        return _one_or_list(self.outputs)
+        return single(self.outputs)
 
     @property
     def input_shape(self) -> Any:
         """The shape of the input with the batch axis, or the list of several."""
-        return _one_or_list([symbol.shape for symbol in self.inputs])
+        return single([symbol.shape for symbol in self.inputs])
 
     @property
     def output_shape(self) -> Any:
         """The shape of the output with the batch axis, or the list of several."""
-        return _one_or_list(self._own_shapes or [symbol.shape for symbol in self.outputs])
+        return single(self._own_shapes or [symbol.shape for symbol in self.outputs])
 
     @property
     def input_mask(self) -> Any:
@@ -186,7 +186,7 @@ class Model(GraphTraining):
         graph = self._connected()
         if graph is None:
             return [None] * len(self.layers)
-        return [_one_or_list([symbol.shape for symbol in graph.nodes(layer)[0].outputs]) for layer in graph.layers]
+        return [single([symbol.shape for symbol in graph.nodes(layer)[0].outputs]) for layer in graph.layers]
 
     def _layer_sources(self) -> list[list[str]] | None:
         graph = self._connected()
@@ -282,12 +282,12 @@ class Model(GraphTraining):
             )
         context = current_context()
         if context is None or context.penalties is None:
-            return _one_or_list(graph.program(as_list(inputs)))
+            return single(graph.program(as_list(inputs)))
         results = iter(self._program_with_losses(graph)(as_list(inputs)))
         outputs = list(itertools.islice(results, len(graph.outputs)))
         context.captured[id(self)] = list(itertools.islice(results, len(self._extras)))
         context.penalties += [loss.sum() if loss.ndim else loss for loss in results]
-        return _one_or_list(outputs)
+        return single(outputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the output's shape for an input's shape, batch axis and None included; a list of several."""
@@ -297,7 +297,7 @@ class Model(GraphTraining):
         shapes = [tuple(input_shape)] if is_shape(input_shape) else [tuple(shape) for shape in input_shape]
         if shapes == [symbol.shape for symbol in graph.inputs]:
             return self.output_shape
-        return _one_or_list(graph.output_shapes(shapes))
+        return single(graph.output_shapes(shapes))
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return the masks that the outputs carry, for those that the inputs carry."""
@@ -310,7 +310,7 @@ class Model(GraphTraining):
             return None
         if not symbols_in(inputs):
             return masks_of(self(inputs, mask=mask))
-        return _one_or_list(
+        return single(
             [
                 symbolic.record(_MaskOf(self, index), (inputs,), {}, [(output.shape[:-1], "bool")]) if carried else None
                 for index, (output, carried) in enumerate(zip(graph.outputs, carries, strict=True))
@@ -380,7 +380,7 @@ class Model(GraphTraining):
             ValueError: If a class is unknown or a configuration doesn't fit.
         """
         inputs, outputs = graph_from_config(config, custom_objects)
-        model = cls(inputs=_one_or_list(inputs), outputs=_one_or_list(outputs), name=config.get("name"))
+        model = cls(inputs=single(inputs), outputs=single(outputs), name=config.get("name"))
         model.trainable = config.get("trainable", True)
         return model
 
@@ -395,7 +395,3 @@ class _MaskOf:
 
     def __call__(self, inputs: Any) -> Tensor | None:
         return as_list(self.model(inputs))[self.index].mask
-
-
-def _one_or_list(items: Sequence[Any]) -> Any:
-    return items[0] if len(items) == 1 else list(items)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..callbacks import Callback, History
-from ..layers.shapes import as_size
+from ..layers.shapes import as_size, single
 from .data import Samples
 from .feeding import ArrayFeed, Feed, GeneratorFeed, as_steps, is_generator
 from .legacy import renamed
-from .loops import Loops, single
+from .loops import Loops
 
 
 class GeneratorTrainer(Loops):

@@ -36,7 +36,7 @@ def renamed(**names: str) -> Callable[[Method], Method]:
                     kwargs[new] //= getattr(generator, "batch_size", None) or 1
             return method(self, *args, **kwargs)
 
-        return wrapper  # type: ignore[return-value]
+        return wrapper  # type: ignore[return-value]  # of the method's type, says wraps
 
     return decorate
 

@@ -12,7 +12,7 @@ from ..callbacks import Averages, BaseLogger, Callback, CallbackList, History, P
 from ..core import random
 from ..core.tape import no_grad
 from ..layers.base import call_context
-from ..layers.shapes import as_list
+from ..layers.shapes import as_list, single
 from ..utils.progress import Bar
 from .compilation import Compilable
 from .data import batches
@@ -155,11 +155,6 @@ class Loops(Compilable):
     def _outputs(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
         with no_grad(), call_context(training=False, collect=False):
             return [output.numpy() for output in as_list(self._forward(inputs))]
-
-
-def single(values: list[Any]) -> Any:
-    """The value, if it is the only one, else the list."""
-    return values[0] if len(values) == 1 else values
 
 
 def _validation_arrays(feed: Feed | None) -> list[np.ndarray] | None:

@@ -11,7 +11,7 @@ from ..core.symbolic import Call, SymbolicTensor, symbols_in
 from ..layers import InputLayer, TimeDistributed
 from ..layers.base import Layer
 from ..layers.measures import says
-from ..layers.shapes import Shape, as_list, is_shape
+from ..layers.shapes import Shape, as_list, is_shape, single
 from .graph import Graph
 from .receptive import ReceptiveField, Tracker
 from .training import Trainer
@@ -138,7 +138,7 @@ def _flops(call: Call, known: Mapping[int, SymbolicTensor]) -> int | None:
         return None
     given = [known[id(symbol)].shape for symbol in symbols_in([*call.inputs])]
     made = [known[id(symbol)].shape for symbol in call.outputs]
-    found = layer.flops(_one_or_list([_sized(shape) for shape in given]), _one_or_list([_sized(s) for s in made]))
+    found = layer.flops(single([_sized(shape) for shape in given]), single([_sized(s) for s in made]))
     is_free = any(None in shape[1:] for shape in [*given, *made])
     return None if is_free and found else found
 
@@ -159,7 +159,7 @@ def _bytes(call: Call, known: Mapping[int, SymbolicTensor]) -> int | None:
     if isinstance(layer, Trainer):
         if layer._connected() is None:  # type: ignore[attr-defined]  # of a Network, as the next
             return None
-        inside = layer.statistics(_one_or_list(shapes)).activation_bytes  # type: ignore[attr-defined]  # of a Network
+        inside = layer.statistics(single(shapes)).activation_bytes  # type: ignore[attr-defined]  # of a Network
         return None if inside is None else steps * inside
     return sum(math.prod(n or 0 for n in symbol.shape[1:]) * symbol.dtype.itemsize for symbol in outputs)
 
@@ -171,7 +171,3 @@ def _sized(shape: Shape) -> Shape:
 def _total(numbers: Sequence[int | None]) -> int | None:
     known = [number for number in numbers if number is not None]
     return sum(known) if len(known) == len(numbers) else None
-
-
-def _one_or_list(items: list[Any]) -> Any:
-    return items[0] if len(items) == 1 else items

@@ -11,12 +11,11 @@ import numpy as np
 
 from .. import checks
 from ..callbacks import Callback, History
-from ..layers.shapes import as_size
+from ..layers.shapes import as_size, single
 from .data import Samples, labels_are_sorted
 from .feeding import ArrayFeed, as_steps, is_generator
 from .full_batch import FullBatchTrainer
 from .legacy import renamed
-from .loops import single
 from .surface import LossSurface
 
 _QUEUE = {"workers": 1, "max_queue_size": 10, "use_multiprocessing": False}

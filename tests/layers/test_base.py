@@ -484,7 +484,7 @@ def test_add_weight_takes_the_shape_first_as_layers_of_keras_1_give_it():
     layer(np.ones((1, 4)))
     assert [(weight.name, weight.shape) for weight in layer.weights] == [("old/first", (4, 2)), ("old/second", (3,))]
     assert layer.by_name.numpy().sum() == 8
-    with pytest.raises(TypeError, match=r"add_weight takes its further arguments by name\. Received: \['float32'\]"):
+    with pytest.raises(TypeError, match=r"add_weight takes its further arguments by name\. Received: \('float32',\)"):
         layer.add_weight((2,), "third", "float32")
 
 
