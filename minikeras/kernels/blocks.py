@@ -53,6 +53,9 @@ def over_blocks(work: Callable[[slice], Result], *arrays: np.ndarray) -> list[Re
     Returns:
         What `work` returned, in the order of the blocks.
     """
+    elements = sum([a.size for a in arrays])
+    if 0 < elements and sum([a.nbytes for a in arrays]) <= BLOCK_BYTES:
+        return spread(work, len(arrays[0]), elements)
     image_bytes = sum(a[:1].nbytes for a in arrays)
 
     def share(part: slice) -> list[Result]:
@@ -61,7 +64,7 @@ def over_blocks(work: Callable[[slice], Result], *arrays: np.ndarray) -> list[Re
             for images, _ in blocks(part.stop - part.start, 1, image_bytes)
         ]
 
-    shares = spread(share, len(arrays[0]), sum(a.size for a in arrays))
+    shares = spread(share, len(arrays[0]), elements)
     return [result for results in shares for result in results]
 
 

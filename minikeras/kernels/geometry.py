@@ -29,7 +29,7 @@ class Slide(NamedTuple):
     @property
     def is_padded(self) -> bool:
         """Whether there is anything around the input."""
-        return any(lo or hi for lo, hi in self.padding)
+        return any(map(any, self.padding))
 
 
 def window_span(window: int, dilation: int = 1) -> int:

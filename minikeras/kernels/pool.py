@@ -43,11 +43,13 @@ def max_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding) ->
             best[...] = source[pairs[0][1]]
             which[...] = 0
             first = 1
+        number = which.dtype.type
         for tap, (o, i) in enumerate(pairs[first:], start=first):
-            better = source[i] > best[o]
-            np.maximum(best[o], source[i], out=best[o])
+            candidate, target, winner = source[i], best[o], which[o]
+            better = np.greater(candidate, target)
+            np.maximum(target, candidate, out=target)
             # taps come in order, so the last one that was better has the largest number; cheaper than a masked copy
-            np.maximum(which[o], better * which.dtype.type(tap), out=which[o])
+            np.maximum(winner, better * number(tap), out=winner)
 
     over_blocks(work, x)
     return y, index
@@ -105,7 +107,7 @@ def pool_gather(x: np.ndarray, index: np.ndarray, *, window: Ints, strides: Ints
     def work(images: slice) -> None:
         source, picked, which = bits_of(x[images]), bits_of(y[images]), index[images]
         for tap, (o, i) in enumerate(pairs):
-            picked[o] |= source[i] & _mask(which[o], tap, source.dtype)
+            picked[o] |= _chosen(which[o], tap) * source[i]
 
     over_blocks(work, x)
     return y
@@ -133,11 +135,10 @@ def pool_scatter(
     def work(images: slice) -> None:
         target, cotangent, which = dx[images], bits_of(g[images]), index[images]
         for tap, (o, i) in enumerate(pairs):
-            share = cotangent[o] & _mask(which[o], tap, cotangent.dtype)
             if disjoint:
-                bits_of(target)[i] = share
+                np.multiply(_chosen(which[o], tap), cotangent[o], out=bits_of(target)[i])
             else:
-                target[i] += share.view(dx.dtype)
+                target[i] += (_chosen(which[o], tap) * cotangent[o]).view(dx.dtype)
 
     over_blocks(work, dx)
     return dx
@@ -224,7 +225,6 @@ def _weights(sizes: Ints, pairs: Pairs, padding: Padding, dtype: np.dtype) -> np
     return 1 / np.maximum(counts, 1)
 
 
-def _mask(which: np.ndarray, tap: int, dtype: np.dtype) -> np.ndarray:
-    """All bits set where `which` is `tap`, none elsewhere."""
-    equal = np.equal(which, which.dtype.type(tap)).view(np.int8)
-    return np.negative(equal, out=equal).astype(dtype)
+def _chosen(which: np.ndarray, tap: int) -> np.ndarray:
+    """1 where `which` is `tap`, else 0, to multiply bits by: infinity times zero is no zero."""
+    return np.equal(which, which.dtype.type(tap)).view(np.int8)

@@ -20,6 +20,9 @@ def channel_sum(x: np.ndarray) -> np.ndarray:
         ndarray (C,)
     """
     ones = np.ones(ROWS, x.dtype)
+    if x.size <= ROWS * x.shape[-1]:
+        rows = x.reshape(-1, x.shape[-1])
+        return ones[: len(rows)] @ rows
 
     def work(images: slice) -> np.ndarray:
         part = x[images].reshape(-1, x.shape[-1])

@@ -101,9 +101,9 @@ def dense(x: Any, w: Any, bias: Any = None, *, activation: str | None = None) ->
     Returns:
         Tensor (..., units).
     """
-    result = np.matmul(x.reshape(-1, x.shape[-1]), w)
+    result = np.matmul(x if x.ndim == 2 else x.reshape(-1, x.shape[-1]), w)
     add_bias_and_activate(result, bias, activation)
-    return result.reshape(*x.shape[:-1], w.shape[-1])
+    return result if x.ndim == 2 else result.reshape(*x.shape[:-1], w.shape[-1])
 
 
 @dense.backward(x="w", w="x", out="activation")
@@ -117,12 +117,17 @@ def _(
     activation: str | None,
 ) -> Any:
     g = through_activation(g, out, activation)
-    rows = reshape(g, (-1, g.shape[-1]))
+    rows = _as_rows(g)
+    dx = _matmul(rows, transpose(w)) if needs[0] else None
     return (
-        reshape(_matmul(rows, transpose(w)), x_shape) if needs[0] else None,
-        _matmul(transpose(reshape(x, (-1, x.shape[-1]))), rows) if needs[1] else None,
+        dx if dx is None or len(x_shape) == 2 else reshape(dx, shape=x_shape),
+        _matmul(transpose(_as_rows(x)), rows) if needs[1] else None,
         reduce_sum(rows, axis=0) if len(needs) > 2 and needs[2] else None,
     )
+
+
+def _as_rows(x: Tensor) -> Tensor:
+    return x if x.ndim == 2 else reshape(x, shape=(-1, x.shape[-1]))
 
 
 # ---------------------------------------------------------------------- Einstein summation

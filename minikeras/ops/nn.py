@@ -333,8 +333,9 @@ def cross_entropy(labels: Any, probabilities: Any, *, epsilon: float) -> Any:
     Returns:
         Tensor without the last axis.
     """
-    shares = over.forward(probabilities, np.sum(probabilities, axis=-1, keepdims=True))
-    return -np.sum(labels * np.log(np.clip(shares, epsilon, 1.0 - epsilon)), axis=-1)
+    shares = over.forward(probabilities, np.add.reduce(probabilities, axis=-1, keepdims=True))
+    logarithms = np.log(np.minimum(np.maximum(shares, epsilon), 1.0 - epsilon))
+    return -np.add.reduce(labels * logarithms, axis=-1)
 
 
 @cross_entropy.backward
@@ -349,11 +350,11 @@ def _(g: Tensor, needs: tuple[bool, bool], labels: Tensor, probabilities: Tensor
 @primitive
 def cross_entropy_grad(delta: Any, labels: Any, probabilities: Any, *, epsilon: float) -> Any:
     """Back through :func:`cross_entropy`, to the probabilities."""
-    total = np.sum(probabilities, axis=-1, keepdims=True)
+    total = np.add.reduce(probabilities, axis=-1, keepdims=True)
     shares = over.forward(probabilities, total)
-    kept = np.clip(shares, epsilon, 1.0 - epsilon)
+    kept = np.minimum(np.maximum(shares, epsilon), 1.0 - epsilon)
     slope = np.where(np.equal(kept, shares), -delta[..., None] * labels / kept, 0)
-    return over.forward(slope - np.sum(slope * shares, axis=-1, keepdims=True), total)
+    return over.forward(slope - np.add.reduce(slope * shares, axis=-1, keepdims=True), total)
 
 
 @cross_entropy_grad.composite
