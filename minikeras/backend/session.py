@@ -27,7 +27,7 @@ def _phase_of_context() -> Tensor:
     return Tensor(np.array(base.in_training(), dtype=np.int32))
 
 
-_phase_of_context.uses_learning_phase = True  # type: ignore[attr-defined]
+_phase_of_context.uses_learning_phase = True  # type: ignore[attr-defined]  # a function may have attributes
 _fixed_phase: int | None = None
 _phase: SymbolicTensor = symbolic.record(_phase_of_context, (), {})
 _phase.name = "keras_learning_phase"

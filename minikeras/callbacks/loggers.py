@@ -215,6 +215,6 @@ def _count(averages: Averages, params: dict[str, Any], logs: Logs | None) -> Non
 
 def _field(value: Any) -> Any:
     """A value as Keras 2 writes it: several numbers in brackets."""
-    if isinstance(value, Iterable) and not isinstance(value, str) and np.ndim(value):  # type: ignore[arg-type]
+    if np.ndim(value):
         return f'"[{", ".join(map(str, value))}]"'
     return value

@@ -136,8 +136,9 @@ class ModelCheckpoint(Callback):
     Files are written beside their place and moved there when complete: whatever happens, a path holds a whole model.
 
     Args:
-        filepath: Path that ends in ``.npz``, or in ``.h5`` or ``.hdf5`` for a file that Keras reads too; may name values of the logs in the form of ``str.format``, and ``epoch``
-            (from 1 on): ``"weights.{epoch:02d}-{val_loss:.2f}.npz"``.
+        filepath: Path that ends in ``.npz``, or in ``.h5`` or ``.hdf5`` for a file that Keras reads too; may name
+            values of the logs in the form of ``str.format``, and ``epoch`` (from 1 on):
+            ``"weights.{epoch:02d}-{val_loss:.2f}.npz"``.
         monitor: Name of the value that ``save_best_only`` goes by.
         verbose: 1 tells what is saved.
         save_best_only: Save only when the value is better than ever before.

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core import config
 from ..core.tensor import Tensor
 from ..layers.shapes import count
 
@@ -46,6 +47,12 @@ class Samples:
             for arrays in (self.inputs, self.targets, self.weights)
         )
         return Samples(inputs, *others)  # type: ignore[arg-type]  # no input is None
+
+    def fed(self) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+        """What Keras 2 feeds: inputs, targets of outputs that have a loss, and their weights, ones where all count."""
+        trained = [(y, weight) for y, weight in zip(self.targets, self.weights, strict=True) if y is not None]
+        weights = [np.ones(len(self), config.floatx()) if weight is None else weight for _, weight in trained]
+        return list(self.inputs), [y for y, _ in trained], weights
 
     def split_tail(self, fraction: float) -> tuple[Samples, Samples]:
         """The samples before and those in the last ``fraction``."""

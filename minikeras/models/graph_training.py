@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from ..core import config, symbolic
+from ..core import symbolic
 from ..core.symbolic import Program, SymbolicTensor, symbols_in
 from ..core.tensor import Parameter
 from ..layers.attached import Attachment
@@ -216,10 +216,7 @@ class GraphTraining(Network):
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, **ignored: Any
     ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
         """The arrays for `_feed_inputs`, `_feed_targets` and `_feed_sample_weights`, checked."""
-        batch = self._samples(x, y, sample_weight, class_weight)
-        fed = [(y, weight) for y, weight in zip(batch.targets, batch.weights, strict=True) if y is not None]
-        weights = [np.ones(len(y), config.floatx()) if weight is None else weight for y, weight in fed]
-        return batch.inputs, [y for y, _ in fed], weights
+        return self._samples(x, y, sample_weight, class_weight).fed()
 
     @property
     def total_loss(self) -> SymbolicTensor:

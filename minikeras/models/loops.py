@@ -161,7 +161,4 @@ def _validation_arrays(feed: Feed | None) -> list[np.ndarray] | None:
     """Inputs, targets and weights of validation data, as callbacks of Keras 2 find them; None for generators."""
     if not isinstance(feed, ArrayFeed):
         return None
-    samples = feed.samples
-    trained = [i for i, target in enumerate(samples.targets) if target is not None]
-    weights = [np.ones(len(samples), np.float32) if samples.weights[i] is None else samples.weights[i] for i in trained]
-    return [*samples.inputs, *(samples.targets[i] for i in trained), *weights]  # type: ignore[list-item]
+    return [array for arrays in feed.samples.fed() for array in arrays]
