@@ -8,10 +8,11 @@
 #
 # Peers of make bench are never installed: PEERS=/path/to/python is an interpreter that has PyTorch, or Keras 3 with
 # TensorFlow, JAX or PyTorch. A part of it, which only prints:
-#   make bench ROUNDS=9 WORKLOADS="mnist digits" CONTENDERS="numpy torch-last" PARTS="workloads profile" SEED=1
+#   make bench ROUNDS=9 MINUTES=20 WORKLOADS="mnist digits" CONTENDERS="numpy torch-last" PARTS="workloads profile" SEED=1
 
 PYTHON ?= python3
 ROUNDS ?= 5
+MINUTES ?= 7
 SEED ?= 0
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2] if sys.version_info >= (3, 10) else "")' 2>/dev/null)
 ifeq ($(VERSION),)
@@ -37,7 +38,8 @@ test: .venv/.installed-$(VERSION) .venv-minimal/.pytest-$(VERSION)
 	.venv/bin/python -m pytest --cov
 
 bench: .venv/.installed-$(VERSION)
-	.venv/bin/python tests/benchmarks/run.py --rounds $(ROUNDS) --seed $(SEED) $(if $(PEERS),--peers $(PEERS)) \
+	.venv/bin/python tests/benchmarks/run.py --rounds $(ROUNDS) --minutes $(MINUTES) --seed $(SEED) \
+		$(if $(PEERS),--peers $(PEERS)) \
 		$(if $(WORKLOADS),--workloads $(WORKLOADS)) $(if $(CONTENDERS),--contenders $(CONTENDERS)) \
 		$(if $(PARTS),--parts $(PARTS)) \
 		$(if $(WORKLOADS)$(filter-out all,$(CONTENDERS))$(PARTS),--json bench.json,--page)

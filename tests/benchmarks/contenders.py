@@ -207,7 +207,12 @@ class Turn:
 
 
 def race(
-    field: Field, group: dict[str, dict[str, Any]], rounds: int, seconds: float, names: Container[str]
+    field: Field,
+    group: dict[str, dict[str, Any]],
+    rounds: int,
+    seconds: float,
+    names: Container[str],
+    until: float = float("inf"),
 ) -> dict[str, dict[str, Any]]:
     """Time the same things at every contender, in rounds in which they take turns.
 
@@ -220,10 +225,11 @@ def race(
         rounds: How many.
         seconds: For each turn; there is one call at least.
         names: The contenders that take part.
+        until: By `time.monotonic`: then no further round begins, but for the first.
 
     Returns:
-        By key, then by contender: the minimum, and the median over the rounds of the medians, in milliseconds; or
-        ``{"error": why}``. Nothing for what a contender doesn't have.
+        By key, then by contender: the minimum, the median over the rounds of the medians, in milliseconds, and how many
+        rounds there were; or ``{"error": why}``. Nothing for what a contender doesn't have.
     """
     turns: list[Turn] = []
     found: dict[str, dict[str, Any]] = {key: {} for key in group}
@@ -234,9 +240,12 @@ def race(
                 found[key][contender.name] = answer
             elif "missing" not in answer:
                 turns.append(Turn(key, contender, number, []))
-    for turn in [turns[(i + shift) % len(turns)] for shift in range(rounds) for i in range(len(turns))]:
-        time.sleep(0.02)  # threads of the one before may still be spinning
-        turn.times.append(field.workers[turn.contender.library].time(turn.number, seconds))
+    for shift in range(rounds):
+        if shift and time.monotonic() > until:
+            break
+        for turn in [turns[(i + shift) % len(turns)] for i in range(len(turns))]:
+            time.sleep(0.02)  # threads of the one before may still be spinning
+            turn.times.append(field.workers[turn.contender.library].time(turn.number, seconds))
     for worker in field.workers.values():
         worker.ask(forget=True)
     for turn in turns:
@@ -249,4 +258,5 @@ def summary(rounds: list[list[float]]) -> dict[str, Any]:
     medians = [statistics.median(times) for times in rounds if times]
     if not medians:
         return {"error": "no call came to its end"}
-    return {"min": min(min(times) for times in rounds if times), "median": statistics.median(medians)}
+    shortest = min(min(times) for times in rounds if times)
+    return {"min": shortest, "median": statistics.median(medians), "rounds": len(medians)}

@@ -99,10 +99,15 @@ def shape_ratios(results: dict[str, Any], part: str, own: str) -> dict[str, floa
     return found
 
 
+def _measured(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was timed, each by contender."""
+    found = [times for measures in results.get("workloads", {}).values() for times in measures.values()]
+    found += [item["times"] for part in ("operations", "shapes") for item in results.get(part, [])]
+    return found + [item["times"] for factors in results.get("growth", {}).values() for item in factors.values()]
+
+
 def _present(results: dict[str, Any]) -> list[str]:
-    measured = [times for measures in results.get("workloads", {}).values() for times in measures.values()]
-    measured += [item["times"] for part in ("operations", "shapes") for item in results.get(part, [])]
-    measured += [results["memory"][name] for name in results.get("memory", {})]
+    measured = [*_measured(results), *results.get("memory", {}).values()]
     return [c.name for c in CONTENDERS if any(c.name in times for times in measured)]
 
 
@@ -129,12 +134,14 @@ def _ratio(value: float | None) -> str:
 
 
 def _machine(results: dict[str, Any]) -> str:
-    of, options = results["machine"], results.get("options", {})
+    of = results["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    rounds = [times["rounds"] for group in _measured(results) for times in group.values() if "rounds" in times]
+    done = "" if not rounds else f"{min(rounds)} " if min(rounds) == max(rounds) else f"{min(rounds)} to {max(rounds)} "
     peak = f" float32 products reach {results['peak']:.0f} GFLOP/s." if results.get("peak") else ""
     return (
         f"{of['processor']}, {of['cores']} cores, {of['system']}, Python {of['python']}; {versions}.{peak} "
-        f"{options.get('rounds', '?')} rounds; the load was {of['load_before']:.1f} before and "
+        f"{done}rounds; the load was {of['load_before']:.1f} before and "
         f"{of.get('load_after', 0.0):.1f} after. Times are milliseconds, the minimum and in parentheses the median."
     )
 

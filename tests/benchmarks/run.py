@@ -22,7 +22,15 @@ from contenders import CONTENDERS, EAGER, Contender, Field, race
 from workloads import GROWTH_AXES, WORKLOADS
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("workloads", "operations", "shapes", "growth", "memory", "import", "profile")
+PARTS = {  # how much of the time is for each
+    "workloads": 0.45,
+    "operations": 0.11,
+    "shapes": 0.16,
+    "growth": 0.1,
+    "memory": 0.1,
+    "import": 0.05,
+    "profile": 0.03,
+}
 MEASURES = ("step", "fit", "predict", "one")
 FACTORS = (1, 2, 4, 8, 16)
 SLOW_TO_START = ("torch-compiled",)  # a minute of compiling for each workload
@@ -46,12 +54,16 @@ class Bench:
         self.field = field
         self.found: dict[str, Any] = {"machine": machine(), "versions": field.versions()}
         self.gemm: list[float] = []
+        self.end = time.monotonic() + 60 * options.minutes
+        self.end_of_part = self.end
 
     def run(self) -> dict[str, Any]:
         """Measure all parts that are asked for."""
-        for part in self.options.parts:
+        for i, part in enumerate(self.options.parts):
             say(part)
             self._measure_gemm()
+            share = PARTS[part] / sum(PARTS[later] for later in self.options.parts[i:])
+            self.end_of_part = time.monotonic() + share * (self.end - time.monotonic())
             self.found[part] = getattr(self, f"_{part}")()
         self._measure_gemm()
         size = self.options.gemm_size
@@ -63,16 +75,22 @@ class Bench:
         """minikeras, PyTorch eager and what else is named."""
         return [c.name for c in CONTENDERS if c.own or c.name in (*EAGER, *further)]
 
+    def _race(self, job: dict[str, Any], share: float, names: list[str], still_to_come: int) -> dict[str, Any]:
+        """`race` with a share of the usual seconds, in what is left for this part divided by what is still to come."""
+        now = time.monotonic()
+        until = now + (self.end_of_part - now) / still_to_come
+        return race(self.field, job, self.options.rounds, self.options.seconds * share, names, until)
+
     def _workloads(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for name in self.options.workloads:
-            say(f"  {name}")
-            found[name] = {}
-            for measure in MEASURES:
-                job = {measure: {"task": "workload", "name": name, "measure": measure}}
-                everyone = [c.name for c in CONTENDERS]
-                found[name].update(race(self.field, job, self.options.rounds, self.options.seconds, everyone))
-            self._measure_gemm()
+        found: dict[str, Any] = {name: {} for name in self.options.workloads}
+        pairs = [(name, measure) for name in found for measure in MEASURES]
+        everyone = [c.name for c in CONTENDERS]
+        for i, (name, measure) in enumerate(pairs):
+            if measure == MEASURES[0]:
+                say(f"  {name}")
+                self._measure_gemm()
+            job = {measure: {"task": "workload", "name": name, "measure": measure}}
+            found[name].update(self._race(job, 1.0, everyone, len(pairs) - i))
         return found
 
     def _operations(self) -> list[dict[str, Any]]:
@@ -82,18 +100,18 @@ class Bench:
         return list(self._cases(random_shapes(self.options.seed, self.options.shapes)))
 
     def _cases(self, cases: list[Any]) -> Iterator[dict[str, Any]]:
-        for case in cases:
+        for i, case in enumerate(cases):
             job = {"it": {"task": "case", "case": case.to_dict()}}
             names = self._names(*(["torch-fused"] if case.part == "step" else []))
-            times = race(self.field, job, self.options.rounds, self.options.seconds / 5, names)["it"]
+            times = self._race(job, 0.2, names, len(cases) - i)["it"]
             yield {"case": case.to_dict(), "layer": case.layer, "part": case.part, "times": times}
 
     def _growth(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for axis in GROWTH_AXES:
+        for i, axis in enumerate(GROWTH_AXES):
             names = {f"{axis}×{factor}": factor for factor in self.options.factors}
             jobs = {name: {"task": "workload", "name": name, "measure": "step"} for name in names}
-            times = race(self.field, jobs, self.options.rounds, self.options.seconds / 2, self._names())
+            times = self._race(jobs, 0.5, self._names(), len(GROWTH_AXES) - i)
             found[axis] = {str(factor): {"times": times[name]} for name, factor in names.items()}
             own = next((c for c in self.field.contenders if c.own), None)
             if own is not None:
@@ -118,7 +136,9 @@ class Bench:
     def _import(self) -> dict[str, Any]:
         libraries = {contender.library: contender for contender in self.field.contenders}
         times: dict[str, list[float]] = {library: [] for library in libraries}
-        for _ in range(min(self.options.rounds, 3)):
+        for i in range(min(self.options.rounds, 3)):
+            if i and time.monotonic() > self.end_of_part:
+                break
             for library, contender in libraries.items():
                 worker = self.field.start(contender)
                 times[library].append(worker.imported)
@@ -161,6 +181,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="minikeras beside its peers")
     parser.add_argument("--rounds", type=int, default=5, help="how many times the contenders take turns")
     parser.add_argument("--seconds", type=float, default=0.2, help="for each turn of a workload")
+    parser.add_argument("--minutes", type=float, default=7.0, help="about so long; on a slow machine with fewer rounds")
     parser.add_argument("--workloads", nargs="*", default=[], help=f"of {', '.join(WORKLOADS)}; default all")
     parser.add_argument("--contenders", nargs="*", default=[], help=f"of {', '.join(everyone)}, or all")
     parser.add_argument("--parts", nargs="*", default=[], help=f"of {', '.join(PARTS)}; default all")
@@ -177,8 +198,8 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     wanted = everyone if options.contenders == ["all"] else options.contenders
     options.contenders = _chosen(parser, wanted, everyone, usual)
     options.parts = _chosen(parser, options.parts, list(PARTS), list(PARTS))
-    if options.rounds < 1 or options.seconds < 0 or options.shapes < 1:
-        parser.error("--rounds and --shapes must be at least 1, --seconds at least 0")
+    if options.rounds < 1 or options.shapes < 1 or options.seconds < 0 or options.minutes <= 0:
+        parser.error("--rounds and --shapes must be at least 1, --seconds at least 0, --minutes more than 0")
     options.every, options.gemm_size, options.factors = 1, 1024, FACTORS
     if options.tiny:
         options.rounds, options.seconds, options.shapes = 1, 0.0, 2

@@ -113,8 +113,36 @@ def test_libraries_with_keras_names_are_divided_by_the_batches_of_a_call(modules
 
 
 def test_the_minimum_is_of_all_times_and_the_median_of_the_rounds(modules) -> None:
-    assert modules["contenders"].summary([[5.0, 1.0, 3.0], [7.0], [4.0]]) == {"min": 1.0, "median": 4.0}
+    assert modules["contenders"].summary([[5.0, 1.0, 3.0], [7.0], [4.0]]) == {
+        "min": 1.0,
+        "median": 4.0,
+        "rounds": 3,
+    }
     assert "error" in modules["contenders"].summary([[], []])
+
+
+def test_no_round_but_the_first_begins_when_time_is_over(modules) -> None:
+    contenders = modules["contenders"]
+
+    class Field:
+        def __init__(self) -> None:
+            self.contenders = contenders.CONTENDERS[:1]
+            self.workers = {"minikeras-numpy": self}
+            self.turns = 0
+
+        def prepare(self, **job):
+            return 1, {}
+
+        def time(self, number, seconds):
+            self.turns += 1
+            return [1.0]
+
+        def ask(self, **request):
+            return {}
+
+    for until, rounds in ((0.0, 1), (float("inf"), 4)):
+        found = contenders.race(field := Field(), {"it": {"task": "gemm"}}, 4, 0.1, ["numpy"], until)
+        assert field.turns == found["it"]["numpy"]["rounds"] == rounds
 
 
 def test_the_page_keeps_what_stands_around_the_tables(modules, tmp_path: Path) -> None:
