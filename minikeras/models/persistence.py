@@ -82,33 +82,35 @@ def load_model(
         True
     """
     path = os.fspath(filepath)
-    with saving.open_model(filepath) as file, _named(path), CustomObjectScope(custom_objects or {}):
-        training, streams = file.description["training"], file.description["streams"]
-        with limited_weights(file.elements):
-            model = layers.deserialize(file.description["model"])
-        if not isinstance(model, Trainer):
-            raise ValueError(f"it doesn't describe a model. Received: {model!r}")
-        inside: list[Layer] = model.layers  # type: ignore[attr-defined]  # every registered model has them
-        described = saving.describe_weights(inside)
-        weights = [weight for layer in inside for weight in layer.weights]
-        for weight, array in zip(weights, file.read_weights(described), strict=True):
-            weight.assign(array)
+    with saving.open_model(filepath) as file, CustomObjectScope(custom_objects or {}):
+        with _named(path, "the model can't be made of it"):
+            training, streams = file.description["training"], file.description["streams"]
+            with limited_weights(file.elements):
+                model = layers.deserialize(file.description["model"])
+            if not isinstance(model, Trainer):
+                raise ValueError(f"it doesn't describe a model. Received: {model!r}")
+            inside: list[Layer] = model.layers  # type: ignore[attr-defined]  # every registered model has them
+            described = saving.describe_weights(inside)
+            weights = [weight for layer in inside for weight in layer.weights]
+            for weight, array in zip(weights, file.read_weights(described), strict=True):
+                weight.assign(array)
         if compile and training is not None:
-            _compile(model, training, file)
+            with _named(path, "it can't be compiled as it was; load_model(..., compile=False) reads the rest"):
+                _compile(model, training, file)
     _restore_streams(model, streams, path)
     return model
 
 
 @contextmanager
-def _named(path: str) -> Iterator[None]:
-    """Say the file's name with whatever a configuration leads to that nobody could have typed."""
+def _named(path: str, what: str) -> Iterator[None]:
+    """Say the file's name, and what failed, with the error that a configuration leads to."""
     try:
         yield
     except saving.ModelFileError:
         raise
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
-        what = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        raise saving.ModelFileError(f"{path}: the model can't be made of it: {what}") from error
+        why = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise saving.ModelFileError(f"{path}: {what}: {why}") from error
 
 
 def _training_config(model: Any) -> dict[str, Any] | None:

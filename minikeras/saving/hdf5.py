@@ -24,7 +24,7 @@ Texts = Mapping[str, "str | list[str]"]
 
 _CHILD = os.fspath(Path(__file__).with_name("hdf5_child.py"))
 _DTYPES = {f"<{kind}{size}" for kind in "iu" for size in (2, 4, 8)} | {"|i1", "|u1", "<f2", "<f4", "<f8"}
-_LONGEST_DESCRIPTION = 2**28
+_LONGEST_DESCRIPTION = 2**25
 _PATIENCE = 30.0  # seconds that an answer may take besides the reading; the child itself has a second of computing
 _SLOWEST_DISK = 2e6  # bytes per second
 
@@ -93,16 +93,22 @@ class Hdf5Reader:
             text = self._receive(self._length(_LONGEST_DESCRIPTION))
         try:
             found = json.loads(text)
-            if "error" in found:
-                raise self._damaged(str(found["error"]))
-            self.attributes = {str(group): _texts(values) for group, values in found["attributes"].items()}
-            for path, (shape, dtype) in found["datasets"].items():
-                if dtype not in _DTYPES or not all(type(size) is int and size >= 0 for size in shape):
-                    raise ValueError(f"{path!r} has the shape {shape} and the type {dtype}")
-                self.shapes[path] = tuple(shape)
-                self._dtypes[path] = dtype
-        except (LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise self._damaged(str(error)) from error
+            error = found.get("error")
+            if error is None:
+                self._take(found["attributes"], found["datasets"])
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as wrong:
+            raise self._damaged(str(wrong)) from wrong
+        if error is not None:
+            raise self._damaged(str(error))
+
+    def _take(self, attributes: dict[str, Any], datasets: dict[str, Any]) -> None:
+        """Keep what the child says of the file, if it is of the expected form: it may have been taken over."""
+        self.attributes = {group: _texts(values) for group, values in attributes.items()}
+        for path, (shape, dtype) in datasets.items():
+            if dtype not in _DTYPES or not all(type(size) is int and size >= 0 for size in shape):
+                raise ValueError(f"{path!r} has the shape {shape} and the type {dtype}")
+            self.shapes[path] = tuple(shape)
+            self._dtypes[path] = dtype
 
     def _ask(self, path: str) -> None:
         with suppress(BrokenPipeError):  # why, the end of the answer tells

@@ -22,10 +22,10 @@ WANTED = ("layer_names", "weight_names", "model_config", "training_config", "ker
 MOST_OBJECTS = 50_000
 MOST_NAMES = 100_000
 DEEPEST = 32
-LONGEST_TEXT = 2**26
+LONGEST_TEXT = 2**24
 BOMB = 200  # zeros, as in a new optimizer's state, compress by about as much in h5py's default chunks
 MEMORY = 2**26
-SECONDS = 1.0
+SECONDS = 0.5
 BYTES_PER_SECOND = 2e7
 
 

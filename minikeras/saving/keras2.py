@@ -15,7 +15,6 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -77,7 +76,7 @@ class Keras2Weights:
         """
         keys = list(self.layers[layer])
         by_path = {key.removesuffix(":0"): key for key in keys}
-        if Counter(by_path) == Counter(own.paths):
+        if sorted(by_path) == sorted(own.paths):
             return {name: by_path[path] for name, path in zip(own.names, own.paths, strict=True)}
         ordered = [own.names[place] for place in own.keras_order]
         found = dict(itertools.zip_longest(ordered, keys[: len(ordered)], fillvalue=""))

@@ -45,6 +45,7 @@ def read(reader: Hdf5Reader) -> dict[str, Any]:
             "save_weights is read by model.load_weights"
         )
     config = _parsed(reader, "model_config")
+    _name_the_lists(config)
     own = {**_EMPTY, **(_parsed(reader, "minikeras") if "minikeras" in root else {})}
     training = None
     if "training_config" in root:
@@ -75,14 +76,26 @@ def _version(root: Mapping[str, Any]) -> str:
     return version if isinstance(version, str) else "1"
 
 
+def _name_the_lists(config: Any) -> None:
+    """Until version 2.2.2 a Sequential's configuration was the list of its layers; make it what it is now."""
+    for value in _dicts(config):
+        if value.get("class_name") == "Sequential" and isinstance(value.get("config"), list):
+            value["config"] = {"layers": value["config"]}
+
+
 def _described(config: Any) -> Iterator[dict[str, Any]]:
     """All layers in a configuration, those in models and wrappers too."""
+    for value in _dicts(config):
+        if isinstance(value.get("class_name"), str) and isinstance(value.get("config"), dict):
+            yield value
+
+
+def _dicts(config: Any) -> Iterator[dict[str, Any]]:
     pending = [config]
     while pending:
         value = pending.pop()
         if isinstance(value, dict):
-            if isinstance(value.get("class_name"), str) and isinstance(value.get("config"), dict):
-                yield value
+            yield value
             pending += value.values()
         elif isinstance(value, list):
             pending += value
