@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..core import symbolic
-from ..core.tape import no_grad
 from ..core.tensor import Parameter, Tensor
 from .context import call_context, current_context, in_training, is_frozen, withheld_updates, without_updates
 from .shapes import as_list
@@ -241,11 +240,10 @@ class _UpdatesOf:
 
 def _assign_or_withhold(variable: Parameter, value: Any) -> None:
     withheld = withheld_updates()
-    if withheld is not None:
+    if withheld is None:
+        variable.assign(value)
+    else:
         withheld.append((variable, value))
-        return
-    with no_grad():
-        variable.assign(value.detach() if isinstance(value, Tensor) else value)
 
 
 def _ids(inputs: Any) -> frozenset[int] | None:
