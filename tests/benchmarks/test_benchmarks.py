@@ -37,6 +37,7 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
+@pytest.mark.slow
 def test_a_run_of_everything_measures_minikeras_and_keeps_the_results(tmp_path: Path) -> None:
     kept = tmp_path / "results.json"
     done = run("--workloads", "digits", "--contenders", "numpy", "--json", str(kept))
@@ -55,6 +56,7 @@ def test_a_run_of_everything_measures_minikeras_and_keeps_the_results(tmp_path: 
         assert f"### {title}" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="numba isn't installed")
 def test_the_compiled_kernels_take_part_where_numba_is(tmp_path: Path) -> None:
     kept = tmp_path / "results.json"
@@ -104,6 +106,51 @@ def test_a_ratio_is_the_faster_layout_of_the_peer_by_ours(modules) -> None:
     found = report.ratios(results, "step", "numpy", modules["contenders"].EAGER)
     assert found == {"a": 2.5, "b": 0.5}
     assert report.geometric_mean(found.values()) == pytest.approx(math.sqrt(1.25))
+
+
+@pytest.fixture
+def results(modules):
+    """What a run would keep in which every contender takes 1 ms more than the one before."""
+    names = [contender.name for contender in modules["contenders"].CONTENDERS]
+    times = {name: {"min": 4.0 + i, "median": 5.0 + i, "rounds": 3} for i, name in enumerate(names)}
+    measures = dict.fromkeys(("step", "fit", "predict", "one"), times)
+    cases = [
+        {"case": case.to_dict(), "layer": case.layer, "part": case.part, "times": times}
+        for case in modules["cases"].random_shapes(0, 5)
+    ]
+    profiles = {"ms": 4.0, "products": 1e8, "rows": [{"layer": "a", "operation": "conv", "ms": 3.0, "gflops": 9.0}]}
+    added = {name: {"added": 1000 * (i + 1)} for i, name in enumerate(names)}
+    return {
+        "machine": {"processor": "a machine", "cores": 2, "system": "Linux", "python": "3.12.1", "load_before": 0.1},
+        "versions": {"torch": "2"},
+        "peak": 100.0,
+        "workloads": {"mnist": measures, "digits": {**measures, "fit": {}, "step": {"numba": {"error": "it fell"}}}},
+        "operations": cases,
+        "shapes": cases,
+        "growth": {"layers": {"1": {"times": times}, "2": {"times": times}}},
+        "memory": {"mnist": added},
+        "import": {"torch": [1.0, 3.0]},
+        "profile": {"numpy": {"mnist": profiles}},
+    }
+
+
+def test_the_tables_show_ratios_limits_and_failures(modules, results) -> None:
+    page = modules["report"].markdown(results)
+    lines = {line.split(" | ")[0].strip("| "): line for line in page.splitlines() if line.startswith("|")}
+    assert lines["training step, PyTorch eager"] == "| training step, PyTorch eager | 1.50 (1.50) | 1.20 (1.20) |"
+    assert lines["memory that training adds, PyTorch eager, `mnist`"].endswith("| 3.00 | 1.50 |")
+    assert lines["limit, ms"] == "| limit, ms | 1 |"
+    assert lines["minikeras, NumPy, % of limit"].endswith("| 25% |")
+    assert "| minikeras, numba | 5 (6) | failed |  |" in page
+    assert "layers: minikeras, NumPy | 1.00 | 0.45 |" in page  # a step of twice the layers is 11/5 of the work
+    assert "a conv 75%" in page
+    assert "3 rounds; the load was 0.1" in page
+
+
+def test_the_picture_is_drawn(modules, results, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    modules["report"].draw(results, tmp_path / "images" / "performance.png")
+    assert (tmp_path / "images" / "performance.png").stat().st_size > 1000
 
 
 def test_libraries_with_keras_names_are_divided_by_the_batches_of_a_call(modules) -> None:
