@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 Padding = tuple[tuple[int, int], ...]
@@ -51,15 +50,14 @@ def output_lengths(lengths: Ints, window: Ints, strides: Ints, dilation: Ints, p
     )
 
 
-def explicit_padding(
-    padding: str, lengths: Sequence[int], window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
-) -> Padding:
+@functools.lru_cache
+def explicit_padding(padding: str, lengths: Ints, window: Ints, strides: Ints, dilation: Ints) -> Padding:
     """Turn Keras's name of a padding into (lo, hi) pairs, one per axis.
 
     Args:
         padding: {"valid", "same", "causal"}. "same" gives ``ceil(length / stride)`` outputs and puts an odd element
             behind, as TensorFlow does; "causal" puts everything in front, so that no output sees a later input.
-        lengths, window, strides, dilation: sequences of int. One number per axis.
+        lengths, window, strides, dilation: tuples of int. One number per axis.
 
     Raises:
         ValueError: For any other name.

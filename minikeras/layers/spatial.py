@@ -41,6 +41,7 @@ class SpatialLayer(Layer):
     """
 
     rank: ClassVar[int]
+    _fitting: Lengths | None = None  # of the last input, which have been checked
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -84,7 +85,10 @@ class SpatialLayer(Layer):
     def call(self, inputs: Tensor) -> Tensor:
         """Compute the output, in the layer's ``data_format``."""
         x = channels_last(inputs, self.data_format)
-        self.output_lengths(x.shape[1:-1])  # a dimension that was free when the layer was built is checked here
+        lengths = x.shape[1:-1]
+        if lengths != self._fitting:  # a dimension that was free when the layer was built is checked here
+            self.output_lengths(lengths)
+            self._fitting = lengths
         return from_channels_last(self.compute(x), self.data_format)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
