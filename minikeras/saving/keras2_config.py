@@ -18,7 +18,7 @@ from .npz import ModelFileError
 _COMPILE = ("loss", "metrics", "weighted_metrics", "loss_weights", "sample_weight_mode")
 _EMPTY: dict[str, Any] = {"streams": [], "iterations": None}
 _CHANNELS_LAST = {"data_format": "channels_last"}
-_NO_SHAPE = {"noise_shape": None}
+_NO_SHAPE = {"noise_shape": None, "trainable": True}
 # What Keras 2.2.4 or Keras 3 doesn't know is left out where it says what is so anyway.
 _EXTENSIONS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("Cropping1D", "ZeroPadding1D", "UpSampling1D"), _CHANNELS_LAST),

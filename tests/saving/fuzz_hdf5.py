@@ -1,8 +1,8 @@
 """Mutated HDF5 files: each gives a model or a ModelFileError with the file's name, and nothing else.
 
 ``python -m tests.saving.fuzz_hdf5 --cases 10000 --seed 0`` prints how many files reached which stage, and the worst
-time and memory. What goes wrong is kept under ``--keep``. The process that reads a file is forked here instead of started
-anew, which is all that is different from `load_model` as it is; so this runs on POSIX only.
+time and memory. What goes wrong is kept under ``--keep``. The process that reads a file is forked here instead of
+started anew, which is all that is different from `load_model` as it is; so this runs on POSIX only.
 """
 
 from __future__ import annotations
