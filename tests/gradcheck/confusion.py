@@ -1,4 +1,4 @@
-"""Scores the checker's verdicts on what was set aside: ``python -m tests.gradcheck.confusion [--seeds 20]``.
+"""Scores the checker's verdicts on what was set aside: ``python -m tests.gradcheck.confusion [--fresh] [--seeds 20]``.
 
 Rows are true kinds, columns what the checker says; where several are true of one case and it says one of them, the case
 stands on the diagonal of that one. A verdict that isn't certain says "perhaps".
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tests.gradcheck import mutations, phenomena
+from tests.gradcheck import fresh, mutations, phenomena
 from tests.gradcheck.planting import Mutation
 from tests.gradcheck.seeds import ALL
 
@@ -30,6 +30,7 @@ class Score:
     Attributes:
         counts: How often (true kind, verdict).
         perhaps: How often a verdict that is right or wrong was not certain.
+        plainest: How often it was the plainest of several that are true.
         wrong: A line per verdict that isn't true, with its case.
         falsely_named: Those of them that name a kind without saying "perhaps".
         missed: Mistakes that are said to agree.
@@ -37,6 +38,7 @@ class Score:
 
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     perhaps: Counter[bool] = field(default_factory=Counter)
+    plainest: int = 0
     wrong: list[str] = field(default_factory=list)
     falsely_named: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
@@ -57,6 +59,7 @@ class Score:
         right = kind in case.truths
         self.counts[kind if right else case.truths[0], kind] += 1
         self.perhaps[right] += not certain
+        self.plainest += kind == case.truths[0]
         if right:
             return
         line = f"{case.name}, seed {seed}: {kind}{'' if certain else ', perhaps'}; is {' or '.join(case.truths)}"
@@ -69,6 +72,7 @@ class Score:
     def __str__(self) -> str:
         lines = [self.table(), ""]
         lines.append(f"{self.total} verdicts, {self.accuracy:.1%} of them true.")
+        lines.append(f"The plainest of what is true was said in {self.plainest / self.total:.1%}.")
         lines.append(f'Not certain ("perhaps"): {self.perhaps[True]} of the true, {self.perhaps[False]} of the others.')
         lines.append(f'A kind that isn\'t the true one, named without "perhaps": {len(self.falsely_named)}.')
         lines.append(f"Mistakes that pass: {len(self.missed)}.")
@@ -104,9 +108,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=ALL, help="how many for each case")
     parser.add_argument("--development", action="store_true", help="score the development set instead")
+    parser.add_argument(
+        "--fresh", action="store_true", help="score the set that was made last, tests/gradcheck/fresh.py"
+    )
     parser.add_argument("--verbose", action="store_true", help="list the verdicts that aren't true")
     arguments = parser.parse_args()
     cases = [*mutations.DEVELOPMENT, *phenomena.DEVELOPMENT] if arguments.development else None
+    if arguments.fresh:
+        cases = fresh.MUTATIONS
     found = score(lambda _: range(arguments.seeds), cases)
     if arguments.verbose:
         print("\n".join(found.wrong), end="\n\n")

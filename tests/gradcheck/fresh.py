@@ -127,12 +127,16 @@ LOCAL = layer("LocallyConnected1D", lambda: layers.LocallyConnected1D(2, 3), LIN
 LOCAL_IMAGE = layer("LocallyConnected2D", lambda: layers.LocallyConnected2D(2, 2), (2, 3, 4, 2))
 EMBEDDING = layer("Embedding", lambda: layers.Embedding(6, 3), (4, 5))
 SEPARABLE = layer("SeparableConv2D", lambda: layers.SeparableConv2D(3, 2, depth_multiplier=2), (2, 4, 5, 2))
-CAUSAL = layer("Conv1D", lambda: layers.Conv1D(4, 3, padding="causal", dilation_rate=2), LINE)
-FIRST = layer("Conv2D", lambda: layers.Conv2D(2, (3, 2), strides=2, data_format="channels_first"), (2, 2, 5, 6))
+CAUSAL = layer("causal Conv1D", lambda: layers.Conv1D(4, 3, padding="causal", dilation_rate=2), LINE)
+FIRST = layer(
+    "Conv2D with channels first",
+    lambda: layers.Conv2D(2, (3, 2), strides=2, data_format="channels_first"),
+    (2, 2, 5, 6),
+)
 BACK = layer("Conv3DTranspose", lambda: layers.Conv3DTranspose(2, 2, strides=(2, 1, 1)), (1, 2, 3, 2, 3))
 STEPS = layer("TimeDistributed", lambda: layers.TimeDistributed(layers.Dense(3, activation="sigmoid")), LINE)
 SHARED = layer("PReLU", lambda: layers.PReLU("uniform", shared_axes=[1]), LINE)
-MOVING = layer("BatchNormalization", lambda: layers.BatchNormalization(axis=1), (4, 3, 5), training=True)
+MOVING = layer("BatchNormalization of axis 1", lambda: layers.BatchNormalization(axis=1), (4, 3, 5), training=True)
 GLOBAL = layer("GlobalAveragePooling2D", layers.GlobalAveragePooling2D, (2, 3, 4, 2))
 
 
