@@ -104,6 +104,18 @@ def set_state(generator: np.random.Generator, state: Any) -> None:
     generator.bit_generator.state = trial.state
 
 
+def ahead(generator: np.random.Generator, words: int) -> np.random.Generator:
+    """A new stream that goes on as this one will when it has drawn so many random words of 64 bits."""
+    copy = np.random.PCG64(0)
+    copy.state = generator.bit_generator.state
+    return np.random.Generator(copy.advance(words))
+
+
+def skip(generator: np.random.Generator, words: int) -> None:
+    """Let a stream go on as if it had drawn so many random words of 64 bits."""
+    generator.bit_generator.advance(words)  # type: ignore[attr-defined]  # streams are of PCG64
+
+
 def _sequence(seed: Any) -> np.random.SeedSequence | None:
     """Return the root of a checked seed, None for None."""
     if seed is None:

@@ -54,7 +54,7 @@ def over_blocks(work: Callable[[slice], Result], *arrays: np.ndarray) -> list[Re
         What `work` returned, in the order of the blocks.
     """
     elements = sum([a.size for a in arrays])
-    if 0 < elements and sum([a.nbytes for a in arrays]) <= BLOCK_BYTES:
+    if elements > 0 and sum([a.nbytes for a in arrays]) <= BLOCK_BYTES:
         return spread(work, len(arrays[0]), elements)
     image_bytes = sum(a[:1].nbytes for a in arrays)
 

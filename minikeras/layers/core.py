@@ -11,10 +11,13 @@ import numpy as np
 from .. import activations, checks, constraints, initializers, ops, regularizers
 from ..core import random
 from ..core.tensor import Parameter, Tensor
+from ..core.threads import spread
 from .base import Layer
 from .measures import ITSELF, Reach, activation_flops, elements, keep_places
 from .shapes import InputSpec, Shape, as_shape, as_size
 from .spatial import as_data_format, channels_last
+
+_DRAWN_AT_ONCE = 1 << 16  # random words, which stay in cache until they are compared
 
 
 class Dense(Layer):
@@ -226,10 +229,21 @@ class Dropout(Layer):
     def _draw(self, shape: tuple[int, ...]) -> np.ndarray:
         """Which elements of an array of this shape to keep."""
         count = math.prod(shape)
-        # Two draws from each random word cost half of what floats do.
-        words = self.stream.integers(0, 2**64 - 1, (count + 1) // 2, np.uint64, endpoint=True)
-        draws = words.view(np.uint32)[:count].reshape(shape)
-        return draws >= round(self.rate * 2**32)
+        words = (count + 1) // 2  # two draws from each random word cost half of what floats do
+        keep = np.empty(2 * words, bool)
+        limit = round(self.rate * 2**32)
+
+        def work(part: slice) -> None:
+            # Each thread begins where the part before it ends: the numbers are those of one stream.
+            stream = self.stream if part == slice(0, words) else random.ahead(self.stream, part.start)
+            for start in range(part.start, part.stop, _DRAWN_AT_ONCE):
+                stop = min(start + _DRAWN_AT_ONCE, part.stop)
+                drawn = stream.integers(0, 2**64 - 1, stop - start, np.uint64, endpoint=True)
+                np.greater_equal(drawn.view(np.uint32), limit, out=keep[2 * start : 2 * stop])
+
+        if len(spread(work, words, count)) > 1:
+            random.skip(self.stream, words)
+        return keep[:count].reshape(shape)
 
 
 class ActivityRegularization(Layer):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minikeras import ops, seed_scope, set_seed
-from minikeras.core import config
+from minikeras.core import config, threads
 from minikeras.core.tape import gradients
 from minikeras.core.tensor import Tensor
 from minikeras.layers import Activation, Dense, Dropout, Flatten, Permute, RepeatVector, Reshape
@@ -411,3 +411,19 @@ def test_an_input_that_does_not_fit_is_refused_when_the_layer_is_built(layer, sh
 )
 def test_first_and_second_derivatives_agree_with_differences(layer, shape):
     check_gradients(layer, [np.random.default_rng(0).normal(size=shape)])
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (501, 1001)])
+def test_dropout_drops_the_same_elements_whatever_the_number_of_threads(shape):
+    found = []
+    for number in (1, 2, 3):
+        before = threads.num_threads()
+        threads.set_num_threads(number)
+        try:
+            layer = Dropout(0.3, seed=4)
+            found.append([layer(np.ones(shape, "float32"), training=True).numpy() for _ in range(2)])
+        finally:
+            threads.set_num_threads(before)
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+    assert not np.array_equal(found[0][0], found[0][1])
