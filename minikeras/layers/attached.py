@@ -81,7 +81,8 @@ class Attaching:
                 called after each step of training. Variables that are assigned already are passed over.
             inputs: The tensor or tensors that the updates depend on, for `get_updates_for`.
 
-        A layer that isn't trainable, or is inside of one that isn't, makes no updates unless it is ``stateful``.
+        A layer that isn't trainable, or is inside of one that isn't, makes no updates. One that is ``stateful``, such
+        as a metric that counts on, assigns its pairs in every call, in evaluation and prediction too.
 
         Raises:
             ValueError: If an update is something else.
@@ -89,7 +90,7 @@ class Attaching:
         for update in [updates] if _is_pair(updates) else as_list(updates):
             if _is_pair(update):
                 context = current_context()
-                if context and context.training and (self.stateful or not is_frozen(self)):
+                if context and (self.stateful or (context.training and not is_frozen(self))):
                     _assign_or_withhold(*update)
             elif callable(update):
                 self._updates.append(Attachment(update, _ids(inputs)))

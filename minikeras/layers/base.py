@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
@@ -26,6 +27,7 @@ from .context import (
     in_call,
     in_training,
     take_room,
+    trial,
 )
 from .measures import Measured
 from .naming import reset_names, scoped, unique_name
@@ -197,7 +199,7 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
         """
         layer = self if self.built else copy.deepcopy(self)
         shape_of = map_shapes(lambda shape: symbolic.SymbolicTensor(shape, self.dtype), input_shape)
-        with call_context(training=False):
+        with trial():
             found = symbolic.infer(layer, (shape_of,), {})
         shapes = [shape for shape, _ in found]
         return shapes if isinstance(found, tuple) else shapes[0]
@@ -301,6 +303,15 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
         if masks is not None and self._masks_inside:
             inputs = _masked(inputs, masks, inputs)
         outputs = self.call(inputs, **keywords)
+        if type(outputs) is not Tensor or self.activity_regularizer is not None:
+            self._check_outputs(outputs, context)
+        observers.notify(self, outputs)
+        if (masks is not None or self._makes_masks) and not self._masks_inside:
+            return _masked(outputs, self._checked_mask(self.compute_mask(inputs, masks)), inputs)
+        return outputs
+
+    def _check_outputs(self, outputs: Any, context: CallContext) -> None:
+        """Refuse what is no Tensor, or has no values; take the penalties of what has."""
         for output in outputs if isinstance(outputs, (list, tuple)) else (outputs,):
             if not isinstance(output, Tensor):
                 raise TypeError(f"{self}: call must return a Tensor. Received: {type(output).__name__}")
@@ -311,10 +322,6 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
                 )
             if self.activity_regularizer is not None and context.penalties is not None:
                 context.penalties.append(self.activity_regularizer(output))
-        observers.notify(self, outputs)
-        if (masks is not None or self._makes_masks) and not self._masks_inside:
-            return _masked(outputs, self._checked_mask(self.compute_mask(inputs, masks)), inputs)
-        return outputs
 
     def _masks(self, inputs: Any, keywords: dict[str, Any]) -> Any:
         """The mask of the inputs: as given by keyword, else as they carry it; handed to `call` where that takes it."""
@@ -351,7 +358,7 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
     def _symbolic_outputs(self, inputs: Any, keywords: dict[str, Any]) -> Any:
         """(shape, dtype) of each output: as `compute_output_shape` says, or else found by running the layer."""
         if not self._says_shape:
-            with call_context(in_training()):  # the small arrays it runs on leave no penalties
+            with trial():
                 return symbolic.infer(self, (inputs,), keywords)
         shapes = self.compute_output_shape(shapes_of(inputs))
         dtypes = [x.dtype for x in self._cast(as_list(inputs))]
@@ -360,7 +367,9 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
 
     def _cast(self, inputs: Any) -> Any:
         has_weights = bool(self._trainable_weights or self._non_trainable_weights)
-        if not (has_weights or self.casts_integers) or (isinstance(inputs, Tensor) and inputs.dtype == self.dtype):
+        if not (has_weights or self.casts_integers) or (
+            type(inputs) is Tensor and inputs.data.dtype == _dtype_named(self.dtype)
+        ):
             return inputs
         kinds = ("f" if has_weights else "") + ("iub" if self.casts_integers else "")
 
@@ -539,6 +548,11 @@ def _masked(outputs: Any, masks: Any, inputs: Any) -> Any:
 
     found = [carry(output, mask) for output, mask in zip(as_list(outputs), _one_each(masks, outputs), strict=True)]
     return found if isinstance(outputs, (list, tuple)) else found[0]
+
+
+@functools.cache
+def _dtype_named(name: str) -> np.dtype:
+    return np.dtype(name)  # NumPy takes as long for it as for a small sum
 
 
 def _dtype_name(dtype: Any, owner: Layer) -> str:

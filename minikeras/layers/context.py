@@ -108,6 +108,13 @@ def without_updates() -> Iterator[list[tuple[Parameter, Any]]]:
         _withheld.reset(token)
 
 
+@contextmanager
+def trial() -> Iterator[None]:
+    """Call layers on small arrays, to see what they give: they leave neither penalties nor updates."""
+    with call_context(training=False, collect=False), without_updates():
+        yield
+
+
 def in_call() -> bool:
     """Whether this runs inside a layer's call or a `call_context`."""
     return _context.get() is not None

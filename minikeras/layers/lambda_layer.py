@@ -9,7 +9,7 @@ from typing import Any
 from ..core import symbolic
 from ..registry import get_custom_objects, serialize_object
 from .base import Layer
-from .context import call_context, in_training
+from .context import trial
 from .shapes import as_shape, is_shape, map_shapes
 
 
@@ -82,7 +82,7 @@ class Lambda(Layer):
     def _symbolic_outputs(self, inputs: Any, keywords: dict[str, Any]) -> Any:
         """As the function itself shows, dtypes included, unless a shape was given."""
         if self.output_shape_given is None:
-            with call_context(in_training()):
+            with trial():
                 return symbolic.infer(self, (inputs,), keywords)
         return super()._symbolic_outputs(inputs, keywords)
 

@@ -10,8 +10,8 @@ from typing import Any
 from ..core import symbolic
 from ..core.symbolic import Call, SymbolicTensor, symbols_in
 from ..core.tensor import Tensor
-from ..layers.base import Layer, call_context
-from ..layers.context import current_context
+from ..layers.base import Layer
+from ..layers.context import current_context, trial
 from ..layers.shapes import InputSpec, Shape, as_list, count, is_shape, map_shapes, masks_of, shapes_of, single
 from .configuration import graph_config, graph_from_config
 from .graph import Graph, node_of, unflatten
@@ -258,7 +258,7 @@ class Model(GraphTraining):
         """
         if self._connected() is None:
             symbols = map_shapes(lambda shape: SymbolicTensor(shape, self.dtype), input_shape)
-            with call_context(training=False, collect=False):
+            with trial():
                 found = symbolic.infer(self.call, (symbols,), {})
             self._own_shapes = [shape for shape, _ in (found if isinstance(found, tuple) else found[:1])]
             self._number_of_inputs = len(as_list(symbols))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from minikeras import Sequential, Tensor, layers, losses, ops
+from minikeras import backend as K
 from minikeras.layers.base import Layer
 from minikeras.models.objective import average
 from tests.models.small import Scale, TwoHeads, blobs, classifier, linear
@@ -254,6 +255,39 @@ def test_a_stateful_metric_counts_over_an_epoch_and_begins_anew_with_the_next():
     assert history["val_true_positives"] == [1, 1]
     assert model.train_on_batch(x, y)[2] == 1 + 3  # on batches nothing is reset
     assert model.metrics[1] not in [*model._sublayers()]  # and it is no part of the model
+
+
+class TruePositivesInK(Layer):
+    """The same, word for word as there."""
+
+    def __init__(self, name="true_positives", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.stateful = True
+        self.true_positives = K.variable(value=0, dtype="int32")
+
+    def reset_states(self):
+        K.set_value(self.true_positives, 0)
+
+    def __call__(self, y_true, y_pred):
+        y_true = K.cast(y_true, "int32")
+        y_pred = K.cast(K.round(y_pred), "int32")
+        correct_preds = K.cast(K.equal(y_pred, y_true), "int32")
+        true_pos = K.cast(K.sum(correct_preds * y_true), "int32")
+        current_true_pos = self.true_positives * 1
+        self.add_update(K.update_add(self.true_positives, true_pos), inputs=[y_true, y_pred])
+        return current_true_pos + true_pos
+
+
+def test_a_stateful_metric_makes_its_updates_in_evaluation_too():
+    model = Sequential([layers.Dense(1, activation="sigmoid", kernel_initializer="ones", input_shape=(4,))])
+    model.compile("adam", "binary_crossentropy", metrics=[TruePositivesInK()])
+    x = np.random.default_rng(1).normal(size=(50, 4))
+    y = (x[:, :1] > 0).astype(int)
+    history = model.fit(x, y, batch_size=10, epochs=2, validation_data=(x, y), verbose=0).history
+    expected = int(((model.predict(x) > 0.5) & (y == 1)).sum())
+    assert expected > 10  # more than one batch can give
+    assert model.evaluate(x, y, batch_size=10, verbose=0)[1] == history["val_true_positives"][-1] == expected
+    assert abs(history["true_positives"][-1] - expected) < 5
 
 
 def test_reset_states_reaches_the_layers_that_keep_a_state():
