@@ -98,7 +98,8 @@ class Keras2Weights:
         if kernels and self._reader.attributes.get(self._place, {}).get("backend") == "theano":
             raise ModelFileError(
                 f"{self.path} was written by Keras on Theano, which stores the kernels of convolutions backwards: "
-                f"{kernels[0]!r} and {len(kernels) - 1} more. Turn them around by utils.conv_utils.convert_kernel"
+                f"{kernels[0]!r} and {len(kernels) - 1} more. By h5py, turn around their axes of space "
+                "(kernel[::-1, ::-1]) and set the attribute backend to 'tensorflow'"
             )
 
 
