@@ -60,6 +60,7 @@ class Comparison:
         order: What the results are of.
         rng: Draws directions and cotangents.
         reference: The same function for the differences, where it isn't the subject itself.
+        floor: Changes of the value up to this are rounding.
     """
 
     def __init__(
@@ -69,8 +70,10 @@ class Comparison:
         order: int,
         rng: np.random.Generator,
         reference: Subject | None = None,
+        floor: float = 0.0,
     ) -> None:
         self.subject = subject
+        self.floor = floor
         self.settings = settings
         self.order = order
         self.rng = rng
@@ -109,8 +112,12 @@ class Comparison:
         at_point = _flat(values) if self.reference is self.subject else self._evaluate(self.reference.points)
         self.finite = bool(np.isfinite(at_point).all())
         self.probe = Probe(self._evaluate, self.reference.points, at_point, cotangent, self.settings.steps)
+        self.values_type = _type_of(values, primed)
+        if self.values_type is not None:
+            self.probe.noise_of_values *= float(np.finfo(self.values_type).eps / np.finfo(np.float64).eps)
         self.weight = float(cotangent[0]) if len(cotangent) == 1 else 1.0  # numbers of one output are told without it
         self.rounding = 64.0 * _epsilon(values) * max(float(np.linalg.norm(at_point * cotangent)), self._largest())
+        self.rounding = max(self.rounding, self.floor)
 
     def _largest(self) -> float:
         """The size of the gradient that moves the value most."""
@@ -261,10 +268,12 @@ class Comparison:
         scale, good = close(measured, 8.0 * line.noise(first))
         if good:
             return scale, measured, True
+        line.seen_noise()
         best = line.extrapolated()
         if np.isfinite(best.error):
             scale, good = close(best.value, 2.0 * best.error)
-            good = good and best.error <= KNOWN * scale
+            nothing = max(abs(predicted), abs(best.value), best.error) <= self.rounding
+            good = good and (nothing or best.error <= KNOWN * scale)
             return scale, best.value, good
         return scale, measured, False
 
@@ -287,6 +296,7 @@ class Comparison:
             point=self.subject.points[i],
             output_shape=self.output_shape,
             arrived=arrived,
+            values_type=self.values_type,
             weight=self.weight,
         )
 
@@ -386,13 +396,14 @@ def compare(
     first = Comparison(subject, settings, 1, rng, reference)
     results, notes = first.results(), first.notes
     if order == 2 and isinstance(subject, EngineSubject) and first.complaint is None:
-        points = [subject.points[i] for i in subject.differentiable]
-        directions = [direction(rng, point.shape).astype(point.dtype) for point in points]
+        moved = [subject.points[i] for i in subject.differentiable]
+        directions = [direction(rng, point.shape).astype(point.dtype) for point in moved]
         slope = SlopeSubject(subject, first.cotangents, directions)
         wide = None
         if isinstance(reference, EngineSubject):
             wide = SlopeSubject(reference, _doubled(first.cotangents), _doubled(directions))
-        second = Comparison(slope, settings, 2, rng, wide)
+        reach = max(float(np.linalg.norm(d)) / typical_size(p) for d, p in zip(directions, moved, strict=True))
+        second = Comparison(slope, settings, 2, rng, wide, first.rounding * reach)
         results += second.results()
         notes += second.notes
         if second.complaint is None:
@@ -448,6 +459,21 @@ def _fill(result: Result, e: Evidence) -> None:
 def _epsilon(arrays: Arrays) -> float:
     """The rounding of the least precise of some arrays."""
     return max((float(np.finfo(array.dtype).eps) for array in arrays), default=0.0)
+
+
+def _type_of(values: Arrays, beside: Arrays) -> str | None:
+    """The narrow type that holds all float64 values, and those at a random point beside, where there are others."""
+    if not values or any(value.dtype != np.float64 for value in values) or _same_values(values, beside):
+        return None
+    for name in ("float16", "float32"):
+        with np.errstate(all="ignore"):
+            if all(np.array_equal(value, value.astype(name)) for value in (*values, *beside)):
+                return name
+    return None
+
+
+def _same_values(one: Arrays, other: Arrays) -> bool:
+    return all(map(np.array_equal, one, other))
 
 
 def _flat(arrays: Arrays) -> np.ndarray:

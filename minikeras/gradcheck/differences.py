@@ -8,6 +8,7 @@ Engineering Software 4, 1982). The step with the smallest estimated error is cho
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -95,6 +96,7 @@ class Line:
         self.probe = probe
         self.moves = moves
         self._sides: dict[float, tuple[np.ndarray, np.ndarray]] = {}
+        self._noise: float | None = None
 
     def sides(self, step: float) -> tuple[np.ndarray, np.ndarray]:
         """The outputs ahead of the point and behind it."""
@@ -113,9 +115,17 @@ class Line:
 
     def bend(self, step: float) -> float:
         """How much the slopes ahead and behind differ, over all outputs: in proportion to the step if smooth."""
+        return float(np.abs(self.bends(step)).sum())
+
+    def bends(self, step: float) -> np.ndarray:
+        """How much the slopes ahead and behind differ in each output, times its cotangent."""
         ahead, behind = self.sides(step)
-        second = (ahead - 2.0 * self.probe.outputs + behind) / step
-        return float(np.abs(second * self.probe.cotangent).sum())
+        return (ahead - 2.0 * self.probe.outputs + behind) / step * self.probe.cotangent
+
+    def breaks(self) -> bool:
+        """Whether the same two slopes stand ahead and behind for several steps: noise bends ever more, and any way."""
+        bends = [self.bends(step) for step in self.probe.steps.sweep[3:7]]
+        return all(itertools.starmap(_alike, itertools.pairwise(bends)))
 
     def jumps(self) -> bool:
         """Whether the values ahead and behind stay apart, however small the step."""
@@ -137,20 +147,33 @@ class Line:
 
     def noise(self, step: float) -> float:
         """The error of a central difference by rounding of the outputs."""
-        return self.probe.noise_of_values / step
+        return max(self.probe.noise_of_values, self._noise or 0.0) / step
 
-    def seen_noise(self, scale: float) -> float:
-        """Rounding of the values as the smallest steps show it; more than their own where digits cancel inside.
+    def seen_noise(self) -> float:
+        """Rounding of the values as third and fourth differences show it; more than their own where digits cancel.
 
-        Kinks look alike at small steps, so 0 where larger steps show one that matters beside slopes of this scale.
+        They vanish for small steps where a function is smooth, and fall in proportion to the step at a kink; only what
+        stays level from one step to the next is noise (Moré and Wild, "Estimating computational noise", SIAM Journal
+        on Scientific Computing 33, 2011). 0 if nothing is.
         """
-        wide, narrow = self.probe.steps.sweep[1:3]
-        if not self.bend(narrow) <= max(0.3 * self.bend(wide), 1e-3 * scale):
-            return 0.0
-        steps = np.array(self.probe.steps.sweep)
-        slopes = np.array([self.central(step) for step in steps])
-        rounding = _rounding(steps, slopes)[-4:]
-        return float(np.sort(rounding)[-2]) if np.isfinite(rounding).all() else 0.0
+        if self._noise is None:
+            first = 0.1 * self.probe.steps.epsilon**0.5
+            levels = [self._level(step) for step in first * 10.0 ** np.arange(8) if step < 2e-2]
+            level = [min(a, b) for a, b in itertools.pairwise(levels) if b <= 3.0 * a]
+            self._noise = max(level, default=0.0)
+        return self._noise
+
+    def _level(self, step: float) -> float:
+        """The size of noise, if higher differences with this step show nothing else."""
+        (one, behind_one), (two, behind_two) = self.sides(step), self.sides(2.0 * step)
+        middle = self.probe.outputs
+        odd = np.stack(
+            [two - 3.0 * one + 3.0 * middle - behind_one, one - 3.0 * middle + 3.0 * behind_one - behind_two]
+        )
+        even = two - 4.0 * one + 6.0 * middle - 4.0 * behind_one + behind_two
+        thirds = np.linalg.norm(odd * self.probe.cotangent, axis=1) / 20.0**0.5
+        fourth = np.linalg.norm(even * self.probe.cotangent) / 70.0**0.5
+        return float(max(np.mean(thirds), fourth))
 
     def sweep(self) -> list[tuple[float, float]]:
         """The central difference for each step of the sweep."""
@@ -173,7 +196,8 @@ class Line:
         start = 0
         if beyond and beyond[-1] < 6 and self.bend(steps[beyond[-1]]) > 10.0 * self.bend(steps[beyond[-1] + 1]):
             start = beyond[-1] + 1
-        return neville(np.array(steps[start:]), np.array([self.central(step) for step in steps[start:]]))
+        slopes = np.array([self.central(step) for step in steps[start:]])
+        return neville(np.array(steps[start:]), slopes, noise=self.noise(1.0))
 
     def _at(self, step: float) -> np.ndarray:
         arrays = [*self.probe.points]
@@ -182,13 +206,22 @@ class Line:
         return self.probe.evaluate(arrays)
 
 
-def neville(steps: np.ndarray, slopes: np.ndarray, columns: int = 3) -> Slope:
+def _alike(wide: np.ndarray, narrow: np.ndarray) -> bool:
+    """Whether the bend with a small step is that of a larger one, or what a kink beside the point leaves of it."""
+    sizes = float(np.linalg.norm(wide)), float(np.linalg.norm(narrow))
+    return bool(
+        0.1 * sizes[0] <= sizes[1] <= 1.5 * sizes[0] and np.dot(wide, narrow) >= 0.8 * sizes[0] * sizes[1] > 0.0
+    )
+
+
+def neville(steps: np.ndarray, slopes: np.ndarray, columns: int = 3, noise: float = 0.0) -> Slope:
     """Extrapolate central differences to the step 0.
 
     Args:
         steps: From large to small.
         slopes: The central difference for each; errors are even powers of the step, plus rounding.
         columns: How many powers to remove at most.
+        noise: Of the values, as far as it is known.
 
     Returns:
         The entry of the tableau with the smallest estimate of its error: the larger of the differences to the two
@@ -198,7 +231,7 @@ def neville(steps: np.ndarray, slopes: np.ndarray, columns: int = 3) -> Slope:
     with np.errstate(all="ignore"):
         # Rounding changes slopes by something over the step: what the smallest steps show is there with all of them.
         rounding = _rounding(steps, slopes)[-4:]
-        floor = float(rounding[np.isfinite(rounding)].max(initial=0.0)) / steps
+        floor = float(rounding[np.isfinite(rounding)].max(initial=noise)) / steps
         previous = slopes
         for column in range(1, min(columns, len(steps) - 1) + 1):
             ratio = (steps[:-column] / steps[column:]) ** 2

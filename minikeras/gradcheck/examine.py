@@ -17,6 +17,7 @@ from .differences import Line, Probe
 ALL = 1500  # inputs up to this size are examined whole
 SAMPLE = 150  # so many elements of larger ones
 ENTRIES = 4_000_000  # Jacobians up to this size are kept
+WORST = 8  # so many of the worst elements are looked at for lost digits
 PULLS = 400  # outputs up to this number are pulled back one by one
 
 PullBack = Callable[[np.ndarray], np.ndarray]
@@ -58,6 +59,8 @@ class Evidence:
         claimed, measured: (outputs, examined elements): the Jacobians, where they are small enough.
         outputs: The values themselves, flat.
         arrived: Whether the claimed gradient was anything but None.
+        lost: By how much a gradient may be off in the worst elements if it cancels as the values do; NaN elsewhere.
+        values_type: "float32" or "float16" if all values are numbers of that type in a function of float64.
         worst: Position of the worst element among the examined ones.
         line: The line along the worst element.
     """
@@ -79,6 +82,8 @@ class Evidence:
     gradient: np.ndarray | None = None
     outputs: np.ndarray | None = None
     arrived: bool = True
+    lost: np.ndarray | None = None
+    values_type: str | None = None
     weight: float = 1.0
     worst: int = 0
     line: Line | None = None
@@ -116,8 +121,7 @@ def examine(
     kinks = []
     with np.errstate(all="ignore"):
         bound = float(np.nanmax(np.abs(gradient), initial=0.0))
-        some = [lines[k] for k in rng.permutation(len(lines))[:3]]
-        seen = [line.seen_noise(max(bound * abs(float(np.sum(line.moves[i]))), 1e-300)) for line in some]
+        seen = [lines[k].seen_noise() for k in rng.permutation(len(lines))[:3]]
         probe.noise_of_values = max(probe.noise_of_values, float(np.median(seen)) if seen else 0.0)
         for k, line in enumerate(lines):
             unit = float(next(iter(line.moves.values())).flat[indices[k]])
@@ -134,6 +138,7 @@ def examine(
     finite = np.concatenate([analytic, numeric])[np.isfinite(np.concatenate([analytic, numeric]))]
     scale = float(np.abs(finite).max(initial=0.0))
     differences = np.abs(analytic - numeric)
+    lost = _lost(lines, indices, differences, rtol * scale) / abs(weight)
     worst = int(np.argmax(np.where(np.isnan(differences), np.inf, differences))) if len(indices) else 0
     claimed = _claimed(probe, pull_back, indices) if keep and outputs <= PULLS else None
     return Evidence(
@@ -148,6 +153,7 @@ def examine(
         kinks=kinks,
         claimed=claimed,
         measured=measured if claimed is not None else None,
+        lost=lost,
         worst=worst,
         line=lines[worst] if lines else None,
         gradient=gradient / weight,
@@ -168,11 +174,13 @@ def _measure(line: Line, index: int, unit: float, scale: float) -> tuple[np.ndar
     rates = (ratio * close - rough) / (ratio - 1.0)
     error = abs(float((rates - close) @ cotangent))
     size = max(scale, abs(float(rates @ cotangent)))  # in this order, scale where the slope is NaN
-    if error <= 1e-5 * size and line.bend(fine) <= max(0.3 * line.bend(coarse), line.negligible_bend(fine, size)):
+    straight = line.bend(fine) <= max(0.3 * line.bend(coarse), line.negligible_bend(fine, size))
+    if straight and max(error, line.noise(fine)) <= 1e-5 * size:
         return rates, 1e-3 * error + 4.0 * line.noise(fine), None
     kink = _kink(line, index, unit, size)
     if kink is not None:
         return close, error, kink
+    line.seen_noise()
     best = line.extrapolated(size)
     steps = [step for step in sweep if np.isfinite(line.central(step))]
     if not steps:
@@ -183,6 +191,20 @@ def _measure(line: Line, index: int, unit: float, scale: float) -> tuple[np.ndar
     return (rates + left / square * cotangent if square and np.isfinite(left) else rates), best.error, None
 
 
+def _lost(lines: list[Line], indices: np.ndarray, differences: np.ndarray, tolerance: float) -> np.ndarray:
+    """What the noise of values makes of a derivative over a step as long as the element itself, where that differs."""
+    found = np.full(len(lines), np.nan)
+    order = np.argsort(np.where(np.isnan(differences), -1.0, -differences))
+    for k in order[:WORST]:
+        if differences[k] > tolerance:
+            (move,) = lines[k].moves.values()
+            (point,) = (lines[k].probe.points[i] for i in lines[k].moves)
+            reach = abs(float(point.flat[indices[k]])) or abs(float(move.flat[indices[k]]))
+            lines[k].seen_noise()
+            found[k] = lines[k].noise(reach)
+    return found
+
+
 def _kink(line: Line, index: int, unit: float, scale: float) -> Kink | None:
     """A kink at the point, or nearer than differences can see."""
     sweep = line.probe.steps.sweep
@@ -190,7 +212,12 @@ def _kink(line: Line, index: int, unit: float, scale: float) -> Kink | None:
     if line.jumps():
         return Kink(index, -np.inf, np.inf, jumps=True)
     near, far = line.bend(small), line.bend(middle)
-    if not np.isfinite(near + far) or near <= line.negligible_bend(small, scale) or near < 0.3 * far:
+    if (
+        not np.isfinite(near + far)
+        or near <= line.negligible_bend(small, scale)
+        or near < 0.3 * far
+        or not line.breaks()
+    ):
         return None
     low, high = sorted(slope / unit for slope in line.one_sided(small))
     return Kink(index, low, high)

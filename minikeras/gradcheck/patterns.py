@@ -87,12 +87,20 @@ def constant_factor(view: View, e: Evidence) -> Pattern | None:
     several = int(np.count_nonzero(np.abs(view.measured) > view.tolerance)) > 1
     if abs(k + 1.0) < 1e-5:
         return Pattern("sign", "wrong sign, everywhere" if several else "perhaps a wrong sign", several)
-    # A half is also what is left where one of two equal terms is missing.
-    certain = several and not any(abs(k - p / q) < 1e-5 for q in range(2, 5) for p in range(1, q))
+    certain = several and not (abs(k - 0.5) < 1e-5 and _may_be_two_terms(view, e))
     words = f"{'' if certain else 'perhaps '}wrong by a constant factor of {name_of(k)}{_meaning(k, e)}"
     if not several:
         words = f"wrong, perhaps by a factor of {name_of(k)}{_meaning(k, e)} (there is one derivative only)"
     return Pattern("factor", words, certain)
+
+
+def _may_be_two_terms(view: View, e: Evidence) -> bool:
+    """Whether a half may be one of two equal terms, as of x + x or x * x: the derivative times x is f or 2 f."""
+    if not view.rows or view.columns is None or e.outputs is None:
+        return True
+    along = view.measured @ e.point.reshape(-1).astype(np.float64)
+    slack = 1e-6 * float(np.abs(along).max(initial=0.0))
+    return _close(along, e.outputs, slack) or _close(along, 2.0 * e.outputs, slack)
 
 
 # ---------------------------------------------------------------------- moved
@@ -107,6 +115,7 @@ def moved(view: View, e: Evidence) -> Pattern | None:
         if _close(view.claimed, arranged, view.tolerance):
             # Outputs in reverse order are what other mistakes of geometry look like, too.
             certain = count > 3 and not (words.startswith("reversed") and "output" in words)
+            certain = certain or (words.startswith("its axes") and min(view.columns) > 2 and len(view.columns) == 2)
             return Pattern("transposed", f"{'' if certain else 'perhaps '}transposed: {words}", certain)
     return None
 
@@ -127,8 +136,10 @@ def shifted(view: View, e: Evidence) -> Pattern | None:
             rolled[tuple(edge)] = 0.0
         if _close(claimed, rolled, view.tolerance) and (np.abs(rolled) > view.tolerance).any():
             what = _axis_name(axis, view)
+            certain = _distinct(measured, view.tolerance) > 3
+            lead = "wrong" if certain else "wrong, perhaps"
             return Pattern(
-                "missing-term", f"perhaps an index is off: the right numbers, shifted by {by} along {what}", False
+                "wrong", f"{lead} as an index is off: the right numbers, shifted by {by} along {what}", certain
             )
     return None
 
@@ -142,9 +153,7 @@ def partly_zero(view: View, e: Evidence) -> Pattern | None:
     zero = (np.abs(view.claimed) <= view.tolerance).all(axis=0)
     if not wrong.any() or not zero[wrong].all() or not (~zero).any():
         return None
-    return Pattern(
-        "zero", f"zero where it shouldn't be, perhaps forgotten: {_columns(wrong, view, e)}; right elsewhere", False
-    )
+    return Pattern("zero", f"zero where it shouldn't be: {_columns(wrong, view, e)}; right elsewhere", True)
 
 
 def partial_sum(view: View, e: Evidence) -> Pattern | None:
@@ -198,7 +207,7 @@ def factor_along_axis(view: View, e: Evidence) -> Pattern | None:
         if len(known) > 1 and len(known) == len(factors) and _spread(view.measured, view.tolerance):
             shown = ", ".join(f"{k:.4g}" for k in known[:4]) + (", ..." if len(known) > 4 else "")
             return Pattern(
-                "wrong", f"wrong by a factor that depends on the index along {_axis_name(axis, view)}: {shown}", False
+                "wrong", f"wrong by a factor that depends on the index along {_axis_name(axis, view)}: {shown}", True
             )
     return None
 
@@ -305,7 +314,7 @@ def in_a_part(view: View, e: Evidence) -> Pattern | None:
         what = "not zero where the function doesn't depend on the input"
     else:
         what = "wrong" if k is None or np.count_nonzero(wrong) < 2 else f"wrong by a factor of {name_of(k)}"
-    return Pattern("wrong", f"{what} in a part: {_columns(columns, view, e)}; right elsewhere", False)
+    return Pattern("wrong", f"{what} in a part: {_columns(columns, view, e)}; right elsewhere", True)
 
 
 Recogniser = Callable[[View, Evidence], "Pattern | None"]
@@ -314,9 +323,9 @@ PATTERNS: tuple[Recogniser, ...] = (
     spurious,
     constant_factor,
     moved,
-    shifted,
     partly_zero,
     partial_sum,
+    shifted,
     sign_in_part,
     factor_along_axis,
     missing_by_axis,

@@ -144,13 +144,17 @@ def held(layer: Layer, move: np.random.Generator | None = None) -> Iterator[Rest
 @contextmanager
 def unmeasured(model: Compilable) -> Iterator[None]:
     """Leave the metrics of a model alone for the body of a ``with`` statement: only its loss is computed."""
-    heads = model._bound().heads
+    objective = model._bound()
+    heads, names = objective.heads, objective.names
     kept = [head.measures for head in heads]
+    measured = {measure.name for measures in kept for measure in measures}
     try:
+        objective.names = [name for name in names if name not in measured]
         for head in heads:
             head.measures = []
         yield
     finally:
+        objective.names = names
         for head, measures in zip(heads, kept, strict=True):
             head.measures = measures
 

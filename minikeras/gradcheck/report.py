@@ -165,7 +165,7 @@ class GradientReport:
             mark = "ok" if result.ok else "UNSURE" if result.verdict.kind in UNDECIDED else "WRONG"
             lead = f"  {mark:<6}  {name:<{name_width}}  {shape:<{shape_width}}  "
             error = "" if math.isnan(result.relative_error) or not result.ok else f", error {result.relative_error:.1e}"
-            if result.verdict.kind == "independent":
+            if result.verdict.kind in ("independent", "kink"):
                 error = ""
             lines += _wrapped(lead, result.verdict.text + error)
             if not result.ok:

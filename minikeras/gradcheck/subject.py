@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops
 from ..core import tape
 from ..core.tensor import Tensor
 
@@ -189,10 +188,12 @@ class ForwardBackwardSubject(Subject):
         return as_gradients(found, self, "backward")
 
 
-class SlopeSubject(EngineSubject):
+class SlopeSubject(Subject):
     """The slope of another subject along a fixed direction, as a function of its inputs and of the cotangents.
 
-    Its gradient in the inputs is the Hessian times the direction, so that checking it checks second derivatives.
+    Its gradient in the inputs is the Hessian times the direction, so that checking it checks second derivatives. The
+    gradient is multiplied with the directions outside of the engine, whose own rules for sums and products are checked
+    by this as well.
 
     Args:
         first: What the engine differentiates once.
@@ -214,20 +215,31 @@ class SlopeSubject(EngineSubject):
     def values(self, arrays: Arrays) -> Arrays:
         """The slope as one number; it needs the tape."""
         with tape.enable_grad():
-            return [self._slope(arrays, create_graph=False)[1].data]
+            found = self._gradients(arrays, create_graph=False)[1]
+        products = [np.vdot(g.data, d) for g, d in self._fitting(found)]
+        kinds = {d.dtype for d in self.directions}
+        return [np.asarray(sum(map(float, products)), kinds.pop() if len(kinds) == 1 else np.float64)]
 
-    def run(self, arrays: Arrays) -> tuple[list[Tensor], list[Tensor]]:
-        """The inputs and the cotangents, and the slope made of them."""
-        leaves, slope = self._slope(arrays, create_graph=True)
-        return leaves, [slope]
+    def gradients(self, arrays: Arrays, cotangents: Arrays) -> Gradients:
+        """The gradient of the slope: the gradients pulled back once more, by the directions."""
+        with tape.enable_grad():
+            leaves, found = self._gradients(arrays, create_graph=True)
+            fitting = self._fitting(found)
+            weights = [np.asarray(d * cotangents[0], d.dtype) for _, d in fitting]
+            again = pulled_back(leaves, [g for g, _ in fitting], weights, False)
+        return [None if g is None else g.data for g in again]
 
-    def _slope(self, arrays: Arrays, create_graph: bool) -> tuple[list[Tensor], Tensor]:
+    def _gradients(self, arrays: Arrays, create_graph: bool) -> tuple[list[Tensor], list[Tensor | None]]:
+        """Inputs and cotangents as places on the tape, and the gradient in each differentiable input."""
         leaves, outputs = self.first.run(arrays[: self._count])
         weights = [Tensor(array, requires_grad=True) for array in arrays[self._count :]]
         found = pulled_back(leaves, outputs, weights, create_graph)
-        wanted = [g for g, leaf in zip(found, leaves, strict=True) if leaf.dtype.kind == "f"]
-        terms = [ops.sum(g * d) for g, d in zip(wanted, self.directions, strict=True) if g is not None]
-        return [*leaves, *weights], sum(terms[1:], terms[0]) if terms else Tensor(np.zeros(()))
+        return [*leaves, *weights], [g for g, leaf in zip(found, leaves, strict=True) if leaf.dtype.kind == "f"]
+
+    def _fitting(self, found: list[Tensor | None]) -> list[tuple[Tensor, np.ndarray]]:
+        """The gradients with their directions, where there is one of the right shape."""
+        pairs = zip(found, self.directions, strict=True)
+        return [(g, d) for g, d in pairs if g is not None and g.shape == d.shape]
 
 
 def pulled_back(

@@ -152,6 +152,7 @@ def _kinks(e: Evidence) -> Verdict | None:
 def _leave_out(e: Evidence, kept: np.ndarray) -> None:
     e.whole = False
     e.indices, e.analytic, e.numeric, e.errors = e.indices[kept], e.analytic[kept], e.numeric[kept], e.errors[kept]
+    e.lost = None if e.lost is None else e.lost[kept]
     if e.claimed is not None and e.measured is not None:
         e.claimed, e.measured = e.claimed[:, kept], e.measured[:, kept]
 
@@ -172,14 +173,32 @@ def _agreeing(e: Evidence) -> Verdict | None:
 
 def _precision(e: Evidence) -> Verdict | None:
     difference = np.abs(e.analytic - e.numeric)
+    if e.values_type is None and e.lost is not None and np.isfinite(e.lost).any():
+        seen = np.isfinite(e.lost)
+        if (difference[seen] <= 10.0 * e.lost[seen]).all():
+            off = float(difference[seen].max())
+            return Verdict(
+                PRECISION,
+                f"precision: the values cancel to noise, and so may the gradient; it is off by {off:.1g} (relative "
+                f"{off / (e.scale or 1.0):.1g}), no more than that explains",
+                certain=False,
+            )
+    if _is_stepped(e):
+        return Verdict(
+            PRECISION,
+            "precision: the value stays for small steps and moves as the gradient says for large ones. Perhaps it is "
+            "rounded, or a large number is added and taken away",
+            certain=False,
+        )
     mostly = float(np.median(e.errors)) > KNOWN * e.scale
     if (difference <= 10.0 * (e.errors.max() if mostly else e.errors)).all():
         floor = float(e.errors.max())
         return Verdict(
             PRECISION,
             f"precision: the values are so noisy that derivatives are known to {floor:.1g} only (relative "
-            f"{floor / (e.scale or 1.0):.1g}); within that the gradient agrees. Perhaps float32 or cancellation inside",
-            certain=False,
+            f"{floor / (e.scale or 1.0):.1g}); within that the gradient agrees. "
+            + (f"They are {e.values_type} numbers" if e.values_type else "Perhaps float32 or cancellation inside"),
+            certain=e.values_type is not None,
         )
     worst = float(difference.max())
     if worst <= 1e-4 * e.scale:
@@ -196,6 +215,15 @@ def _precision(e: Evidence) -> Verdict | None:
     return None
 
 
+def _is_stepped(e: Evidence) -> bool:
+    """Whether the value moves in steps so large that the worst derivative is measured as 0."""
+    if e.line is None or not e.whole or e.numeric[e.worst] != 0.0 or not np.isfinite(e.analytic[e.worst]):
+        return False
+    (move,) = e.line.moves.values()
+    claimed = float(e.analytic[e.worst] * move.flat[int(e.indices[e.worst])]) * e.weight
+    return abs(e.line.central(e.line.probe.steps.sweep[0]) - claimed) <= 0.02 * abs(claimed)
+
+
 # ---------------------------------------------------------------------- patterns
 
 
@@ -203,7 +231,10 @@ def by_pattern(e: Evidence) -> Verdict:
     """What the claimed numbers look like beside the measured ones; wrong if like nothing known."""
     found = patterns.find(e)
     if found is None:
-        return Verdict(WRONG, "wrong, " + _where(e), certain=False)
+        difference = np.abs(e.analytic - e.numeric)
+        worst = int(np.argmax(difference))
+        known = bool(difference[worst] > 100.0 * e.errors[worst])
+        return Verdict(WRONG, "wrong, " + _where(e), certain=known)
     return Verdict(found.kind, found.text, found.certain)
 
 

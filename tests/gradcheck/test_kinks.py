@@ -65,7 +65,7 @@ def test_a_mistake_beside_a_kink_is_still_named():
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_ties_of_a_maximum_are_no_mistake_whatever_the_rule(order):
-    for seed in SEEDS:
+    for seed in SEEDS[:2]:
         assert check_gradients(ops.maximum, [np.ones(5), np.ones(5)], seed=seed, order=order).ok
         assert check_gradients(lambda x: ops.max(x, axis=0), np.ones((3, 5)), seed=seed, order=order).ok
         assert check_layer(layers.MaxPooling2D(2), inputs=np.ones((2, 4, 4, 3)), seed=seed, order=order).ok

@@ -119,7 +119,7 @@ MISTAKES = {
         {"x": lambda g, x: ops.concatenate([np.zeros((3, 1)), (g * ops.cos(x))[:, :-1]], axis=1)},
         ((3, 4),),
         "x",
-        "missing-term",
+        "wrong",
     ),
     "sine, last column forgotten": Mistake(
         sine,
@@ -171,7 +171,7 @@ MISTAKES = {
         {"x": lambda g: ops.concatenate([np.zeros((3, 2)), g], axis=1)},
         ((3, 6),),
         "x",
-        "missing-term",
+        "wrong",
     ),
     "relu, slope everywhere": Mistake(rectified, {"x": lambda g: g}, ((3, 4),), "x", "wrong"),
     "penalty forgotten": Mistake(penalised, {"x": lambda g, x: g * ops.cos(x)}, ((3, 4),), "x", "missing-term"),
