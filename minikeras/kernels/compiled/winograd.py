@@ -159,17 +159,18 @@ def _gradient_six(g0, g1, g2, g3):  # type: ignore[no-untyped-def]
 @compiled
 def _padded_rows(x, rows, width, image, top, left):  # type: ignore[no-untyped-def]
     """Copy `width` pixels of rows `top`, `top` + 1, … from column `left` on, with zeros outside the image."""
-    n = x.shape[3]
+    n, source, target = x.shape[3], x.reshape(-1), rows.reshape(-1)
     first = min(max(-left, 0), width)
-    last = max(min(x.shape[2] - left, width), first)
     for i in range(rows.shape[0]):
-        if 0 <= top + i < x.shape[1]:
-            row = x[image, top + i].reshape(-1)
-            rows[i, : first * n] = 0
-            rows[i, first * n : last * n] = row[(first + left) * n : (last + left) * n]
-            rows[i, last * n : width * n] = 0
-        else:
-            rows[i, : width * n] = 0
+        row = top + i
+        last = max(min(x.shape[2] - left, width), first) if 0 <= row < x.shape[1] else first
+        p, q = ((image * x.shape[1] + row) * x.shape[2] + left) * n, i * rows.shape[1]
+        for e in range(first * n):
+            target[np.uintp(q + e)] = 0
+        for e in range(first * n, last * n):
+            target[np.uintp(q + e)] = source[np.uintp(p + e)]
+        for e in range(last * n, width * n):
+            target[np.uintp(q + e)] = 0
 
 
 @compiled
