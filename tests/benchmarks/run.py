@@ -52,7 +52,8 @@ class Bench:
     def __init__(self, options: argparse.Namespace, field: Field) -> None:
         self.options = options
         self.field = field
-        self.found: dict[str, Any] = {"machine": machine(), "versions": field.versions()}
+        asked = {name: getattr(options, name) for name in ("rounds", "seconds", "seed")}
+        self.found: dict[str, Any] = {"machine": machine(), "versions": field.versions(), "options": asked}
         self.gemm: list[float] = []
         self.end = time.monotonic() + 60 * options.minutes
         self.end_of_part = self.end
@@ -61,15 +62,20 @@ class Bench:
         """Measure all parts that are asked for."""
         for i, part in enumerate(self.options.parts):
             say(part)
-            self._measure_gemm()
             share = PARTS[part] / sum(PARTS[later] for later in self.options.parts[i:])
             self.end_of_part = time.monotonic() + share * (self.end - time.monotonic())
             self.found[part] = getattr(self, f"_{part}")()
-        self._measure_gemm()
+            self._measure_gemm()
+            self._keep()
+        return self.found
+
+    def _keep(self) -> None:
+        """Put what is known so far into the file: a long run may be interrupted."""
         size = self.options.gemm_size
         self.found["peak"] = 2e-6 * size**3 / min(self.gemm) if self.gemm else None  # GFLOP/s
         self.found["machine"]["load_after"] = os.getloadavg()[0]
-        return self.found
+        if self.options.json is not None:
+            self.options.json.write_text(json.dumps(self.found, indent=1) + "\n", encoding="utf-8")
 
     def _names(self, *further: str) -> list[str]:
         """minikeras, PyTorch eager and what else is named."""
@@ -125,7 +131,11 @@ class Bench:
 
     def _memory(self) -> dict[str, Any]:
         alone = [c for c in self.field.contenders if c.variant in ("", *[name.partition("-")[2] for name in EAGER])]
-        return {name: {c.name: self._memory_of(c, name) for c in alone} for name in self.options.workloads}
+        found: dict[str, Any] = {}
+        for name in self.options.workloads:
+            if not found or time.monotonic() < self.end_of_part:
+                found[name] = {contender.name: self._memory_of(contender, name) for contender in alone}
+        return found
 
     def _memory_of(self, contender: Contender, workload: str) -> dict[str, Any]:
         worker = self.field.start(contender)
@@ -228,9 +238,6 @@ def main(arguments: list[str] | None = None) -> None:
             results = Bench(options, field).run()
         finally:
             field.close()
-        results["options"] = {"rounds": options.rounds, "seconds": options.seconds, "seed": options.seed}
-        if options.json is not None:
-            options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     page = report.markdown(results)
     print(page)
     if options.page:
