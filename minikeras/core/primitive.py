@@ -159,7 +159,8 @@ class Primitive:
             inputs, static = self._bind(inputs, static)
         arrays: list[Any] = []
         edges: list[tape.Edge | None] = []
-        tracked = seen_array = False
+        seen_array = recording = False
+        may_record = self._differentiable and _mode.enabled
         for value in inputs:
             edge = None
             if isinstance(value, Tensor):
@@ -167,9 +168,9 @@ class Primitive:
                     return operations.record(self, inputs, static)
                 array = value.data
                 seen_array = True
-                if value.requires_grad:
+                if may_record and value.requires_grad:
                     edge = (value.node or value, value.index, array.shape, array.dtype)
-                    tracked = True
+                    recording = True
             else:
                 array = _operand(value)
                 seen_array = seen_array or type(array) is np.ndarray
@@ -177,7 +178,6 @@ class Primitive:
             edges.append(edge)
         if not seen_array:
             arrays = [array if array is None else np.asarray(array, config.floatx()) for array in arrays]
-        recording = tracked and _mode.enabled and self._differentiable
         try:
             if self._asks_whether_recording:
                 result = self.forward(*arrays, **static, recording=recording)

@@ -9,9 +9,9 @@ import numpy as np
 
 def check_sliding(x: np.ndarray, **per_axis: Any) -> None:
     """Raise ValueError unless ``x`` is (N, *spatial, C) and every argument has one entry per spatial axis."""
-    if np.ndim(x) < 3:
+    rank = getattr(x, "ndim", 0) - 2
+    if rank < 1:
         raise ValueError("expected an array (N, *spatial, channels)")
-    rank = x.ndim - 2
     for name, values in per_axis.items():
         if not isinstance(values, (tuple, list)) or len(values) != rank:
             raise ValueError(f"{name} must be a tuple of {rank}, one entry per spatial axis")
