@@ -14,6 +14,7 @@ from ..core.symbolic import SymbolicTensor
 from ..core.tensor import Tensor, as_array
 from ..layers import base
 from ..layers.context import without_updates
+from ..layers.shapes import count
 from .randomness import reset_streams
 from .recording import as_tensor
 from .settings import reset_uids
@@ -212,7 +213,7 @@ class Function:
         if not isinstance(inputs, (list, tuple)):
             raise TypeError(f"function: call it with a list of values. Received: {type(inputs).__name__}")
         if len(inputs) != len(self.inputs):
-            raise ValueError(f"function: it has {len(self.inputs)} inputs. Received: {len(inputs)} values")
+            raise ValueError(f"function: it has {count(len(self.inputs), 'input')}. Received: {len(inputs)} values")
         fed = {x: as_array(value, x.dtype) for x, value in zip(self.inputs, inputs, strict=True)}
         wanted = symbolic.symbols_in([*self.outputs, *[value for _, value in self._pairs]])
         phase = fed.get(_phase)

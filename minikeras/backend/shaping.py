@@ -292,5 +292,12 @@ def one_hot(indices: Any, num_classes: int) -> Tensor:
 
     Returns:
         Tensor (*shape of the indices, num_classes).
+
+    Raises:
+        TypeError: For indices that are no integers.
+        ValueError: If num_classes isn't a positive integer.
     """
-    return ops.one_hot(as_tensor(indices), as_size(num_classes, "one_hot", "num_classes"), dtype=config.floatx())
+    indices = as_tensor(indices)
+    if indices.dtype.kind == "f":
+        raise TypeError(f"one_hot: indices must be integers, as K.cast(x, 'int32') gives. Received: {indices.dtype}")
+    return ops.one_hot(indices, as_size(num_classes, "one_hot", "num_classes"), dtype=config.floatx())

@@ -64,7 +64,7 @@ def test_a_function_leaves_nothing_on_the_tape() -> None:
         (lambda x: K.function([x], [x], [K.variable(1.0)]), TypeError, r"updates\[0\] must be a pair"),
         (lambda x: K.function([x], [x], feed_dict={}), ValueError, "takes the argument 'feed_dict'; leave it out"),
         (lambda x: K.function([x], [x])(np.zeros((1, 2))), TypeError, "call it with a list of values"),
-        (lambda x: K.function([x], [x])([]), ValueError, "function: it has 1 inputs. Received: 0 values"),
+        (lambda x: K.function([x], [x])([]), ValueError, "function: it has 1 input. Received: 0 values"),
         (lambda x: K.function([x], [x])([np.zeros(2)]), ValueError, r"expects shape \(None, 2\). Received: shape \(2,"),
         (lambda x: K.function([], [x * 2.0])([]), ValueError, "SymbolicTensor"),
         (lambda x: K.gradients(3.0, x), TypeError, "gradients: expected Tensors.*Received: 3.0"),

@@ -139,6 +139,7 @@ def test_the_data_format_of_the_configuration_is_the_default() -> None:
         (lambda: K.resize_images(IMAGE, 0, 1, None), ValueError, "resize_images: each factor must be a positive"),
         (lambda: K.resize_images(IMAGE, 1, 1, None, "cubic"), ValueError, "interpolation must be one of 'nearest'"),
         (lambda: K.resize_volumes(IMAGE, 1, 1, 1, None), ValueError, "resize_volumes: x must have 5 axes"),
+        (lambda: K.one_hot(K.ones((2,)), 3), TypeError, r"one_hot: indices must be integers.*Received: float32"),
         (lambda: K.one_hot(INDICES, 0), ValueError, "one_hot: num_classes must be a positive integer. Received: 0"),
         (lambda: K.gather(X, np.array([3])), IndexError, "take: "),
     ],
