@@ -107,7 +107,8 @@ def set_state(generator: np.random.Generator, state: Any) -> None:
 def ahead(generator: np.random.Generator, words: int) -> np.random.Generator:
     """A new stream that goes on as this one will when it has drawn so many random words of 64 bits."""
     copy = np.random.PCG64(0)
-    copy.state = generator.bit_generator.state
+    state: Any = generator.bit_generator.state
+    copy.state = state
     return np.random.Generator(copy.advance(words))
 
 
