@@ -70,6 +70,7 @@ class Minikeras(KerasApi):
     def profile(self, workload: str, seconds: float) -> dict[str, Any]:
         """Where the time of a training step goes: the profile of several, per step."""
         given = find(workload)
+        mk.backend.clear_session()  # layers are named from 1
         model = self.model(given)
         x, y = data(given, 1)
         step = lambda: model.train_on_batch(x, y)  # noqa: E731

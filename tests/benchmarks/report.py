@@ -12,6 +12,7 @@ from contenders import CONTENDERS, EAGER, TITLES
 from workloads import growth_of_work
 
 BEGIN, END = "<!-- tables of make bench -->", "<!-- end of the tables of make bench -->"
+PICTURE = "![PyTorch eager's time divided by minikeras's, by workload and for random shapes](images/performance.png)"
 OWN = {contender.name: TITLES[contender.name] for contender in CONTENDERS if contender.own}
 KERAS = [contender.name for contender in CONTENDERS if contender.name.startswith("keras")]
 MEASURES = {
@@ -50,7 +51,8 @@ def write_page(path: Path, tables: str) -> None:
     if BEGIN not in text or END not in text:
         raise ValueError(f"{path} must have the lines {BEGIN!r} and {END!r}")
     before, _, rest = text.partition(BEGIN)
-    path.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    after = rest.partition(END)[2]
+    path.write_text(f"{before}{BEGIN}\n\n{PICTURE}\n\n{tables}\n\n{END}{after}", encoding="utf-8")
 
 
 # ---------------------------------------------------------------------- numbers
@@ -139,8 +141,9 @@ def _machine(results: dict[str, Any]) -> str:
     rounds = [times["rounds"] for group in _measured(results) for times in group.values() if "rounds" in times]
     done = "" if not rounds else f"{min(rounds)} " if min(rounds) == max(rounds) else f"{min(rounds)} to {max(rounds)} "
     peak = f" float32 products reach {results['peak']:.0f} GFLOP/s." if results.get("peak") else ""
+    busy = "**The machine was busy: these numbers say little.** " if of["load_before"] > 0.5 * of["cores"] else ""
     return (
-        f"{of['processor']}, {of['cores']} cores, {of['system']}, Python {of['python']}; {versions}.{peak} "
+        f"{busy}{of['processor']}, {of['cores']} cores, {of['system']}, Python {of['python']}; {versions}.{peak} "
         f"{done}rounds; the load was {of['load_before']:.1f} before and "
         f"{of.get('load_after', 0.0):.1f} after. Times are milliseconds, the minimum and in parentheses the median."
     )
@@ -367,35 +370,42 @@ def _profiles(results: dict[str, Any]) -> str:
 
 # ---------------------------------------------------------------------- picture
 
+COLORS = {"numpy": "tab:blue", "numba": "tab:orange"}
+
 
 def draw(results: dict[str, Any], path: Path) -> None:
     """Draw the ratios to PyTorch eager: workloads by measurement, and random shapes in order."""
     from matplotlib.figure import Figure
 
-    panels = [(m, t) for m, t in (("step", "training step"), ("predict", "predict"), ("one", "one sample"))]
-    own = _own(results)
     figure = Figure(figsize=(12.0, 6.4), layout="constrained")
-    axes = figure.subplots(2, 2).ravel()
-    for place, (measure, title) in zip(axes, panels, strict=False):
+    figure.suptitle("PyTorch eager's time divided by ours: above 1 minikeras is faster")
+    *panels, last = figure.subplots(2, 2).ravel()
+    own = _own(results)
+    for axes, measure in zip(panels, ("step", "predict", "one"), strict=True):
         for i, name in enumerate(own):
             found = ratios(results, measure, name, EAGER)
-            if found:
-                positions = [place_ + (i - (len(own) - 1) / 2) * 0.8 / len(own) for place_ in range(len(found))]
-                place.bar(positions, list(found.values()), 0.8 / len(own), label=OWN[name], color=COLORS[name])
-                place.set_xticks(range(len(found)), list(found), rotation=20)
-        place.set(title=f"{title}: PyTorch eager / minikeras", ylabel="above 1: minikeras is faster")
+            places = [place + (i - (len(own) - 1) / 2) * 0.8 / len(own) for place in range(len(found))]
+            heights = [ratio - 1.0 for ratio in found.values()]
+            axes.bar(places, heights, 0.8 / len(own), bottom=1.0, label=OWN[name], color=COLORS[name])
+            axes.set_xticks(range(len(found)), list(found), rotation=20)
+        _finish(axes, {"step": "training step", "predict": "predict", "one": "predict of one sample"}[measure])
     for name in own:
         found = sorted(shape_ratios(results, "shapes", name).values())
-        if found:
-            axes[3].plot(range(1, len(found) + 1), found, ".", label=OWN[name], color=COLORS[name])
-    axes[3].set(title="random shapes, forward and backward, in order", xlabel="shape", yscale="log")
-    for place in axes:
-        place.axhline(1.0, color="black", linewidth=0.8)
-        place.grid(axis="y", alpha=0.3)
-        if place.get_legend_handles_labels()[1]:
-            place.legend()
+        last.plot(range(1, len(found) + 1), found, ".", label=OWN[name], color=COLORS[name])
+    _finish(last, "random shapes, forward and backward, in order")
+    figure.legend(*last.get_legend_handles_labels(), loc="outside lower center", ncols=len(own) or 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
 
-COLORS = {"numpy": "tab:blue", "numba": "tab:orange"}
+def _finish(axes: Any, title: str) -> None:
+    """A logarithmic axis, on which twice as fast is as far from 1 as half as fast."""
+    axes.set(title=title, yscale="log")
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0.5), max(high, 2.0))
+    marks = [digit * 10.0**power for power in range(-3, 4) for digit in (1, 2, 5)]
+    axes.set_yticks([mark for mark in marks if min(low, 0.5) <= mark <= max(high, 2.0)])
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
+    axes.axhline(1.0, color="black", linewidth=0.8)
+    axes.grid(axis="y", alpha=0.3)

@@ -145,6 +145,9 @@ def test_the_tables_show_ratios_limits_and_failures(modules, results) -> None:
     assert "layers: minikeras, NumPy | 1.00 | 0.45 |" in page  # a step of twice the layers is 11/5 of the work
     assert "a conv 75%" in page
     assert "3 rounds; the load was 0.1" in page
+    assert "busy" not in page
+    results["machine"]["load_before"] = 3.0
+    assert modules["report"].markdown(results).startswith("**The machine was busy")
 
 
 def test_the_picture_is_drawn(modules, results, tmp_path: Path) -> None:
@@ -198,7 +201,7 @@ def test_the_page_keeps_what_stands_around_the_tables(modules, tmp_path: Path) -
     page.write_text(f"before\n\n{report.BEGIN}\nold\n{report.END}\n\nafter\n")
     report.write_page(page, "new")
     report.write_page(page, "newer")
-    assert page.read_text() == f"before\n\n{report.BEGIN}\n\nnewer\n\n{report.END}\n\nafter\n"
+    assert page.read_text() == (f"before\n\n{report.BEGIN}\n\n{report.PICTURE}\n\nnewer\n\n{report.END}\n\nafter\n")
     page.write_text("no markers")
     with pytest.raises(ValueError, match="must have the lines"):
         report.write_page(page, "new")
