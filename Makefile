@@ -39,7 +39,7 @@ test: .venv/.installed-$(VERSION) .venv-minimal/.pytest-$(VERSION)
 
 bench: .venv/.installed-$(VERSION)
 	.venv/bin/python tests/benchmarks/run.py --rounds $(ROUNDS) --minutes $(MINUTES) --seed $(SEED) \
-		$(if $(PEERS),--peers $(PEERS)) \
+		$(if $(PEERS),--peers $(PEERS)) $(if $(THREADS),--threads $(THREADS)) \
 		$(if $(WORKLOADS),--workloads $(WORKLOADS)) $(if $(CONTENDERS),--contenders $(CONTENDERS)) \
 		$(if $(PARTS),--parts $(PARTS)) \
 		$(if $(WORKLOADS)$(filter-out all,$(CONTENDERS))$(PARTS),--json bench.json,--page)

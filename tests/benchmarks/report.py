@@ -140,7 +140,9 @@ def _machine(results: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     rounds = [times["rounds"] for group in _measured(results) for times in group.values() if "rounds" in times]
     done = "" if not rounds else f"{min(rounds)} " if min(rounds) == max(rounds) else f"{min(rounds)} to {max(rounds)} "
-    peak = f" float32 products reach {results['peak']:.0f} GFLOP/s." if results.get("peak") else ""
+    threads = results.get("options", {}).get("threads")
+    held = f" Every contender was held to {threads} thread{'s' * (threads > 1)}." if threads else ""
+    peak = f"{held} float32 products reach {results['peak']:.0f} GFLOP/s." if results.get("peak") else held
     busy = "**The machine was busy: these numbers say little.** " if of["load_before"] > 0.5 * of["cores"] else ""
     return (
         f"{busy}{of['processor']}, {of['cores']} cores, {of['system']}, Python {of['python']}; {versions}.{peak} "

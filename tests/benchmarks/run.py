@@ -33,6 +33,8 @@ PARTS = {  # how much of the time is for each
 }
 MEASURES = ("step", "fit", "predict", "one")
 FACTORS = (1, 2, 4, 8, 16)
+THREADS = [f"{name}_NUM_THREADS" for name in ("MINIKERAS", "OMP", "OPENBLAS", "MKL")]
+THREADS += ["TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"]
 SLOW_TO_START = ("torch-compiled",)  # a minute of compiling for each workload
 
 
@@ -52,7 +54,7 @@ class Bench:
     def __init__(self, options: argparse.Namespace, field: Field) -> None:
         self.options = options
         self.field = field
-        asked = {name: getattr(options, name) for name in ("rounds", "seconds", "seed")}
+        asked = {name: getattr(options, name) for name in ("rounds", "seconds", "seed", "threads")}
         self.found: dict[str, Any] = {"machine": machine(), "versions": field.versions(), "options": asked}
         self.gemm: list[float] = []
         self.end = time.monotonic() + 60 * options.minutes
@@ -192,6 +194,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="how many times the contenders take turns")
     parser.add_argument("--seconds", type=float, default=0.2, help="for each turn of a workload")
     parser.add_argument("--minutes", type=float, default=7.0, help="about so long; on a slow machine with fewer rounds")
+    parser.add_argument("--threads", type=int, help="of every contender; as many as there are cores if not given")
     parser.add_argument("--workloads", nargs="*", default=[], help=f"of {', '.join(WORKLOADS)}; default all")
     parser.add_argument("--contenders", nargs="*", default=[], help=f"of {', '.join(everyone)}, or all")
     parser.add_argument("--parts", nargs="*", default=[], help=f"of {', '.join(PARTS)}; default all")
@@ -208,8 +211,16 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     wanted = everyone if options.contenders == ["all"] else options.contenders
     options.contenders = _chosen(parser, wanted, everyone, usual)
     options.parts = _chosen(parser, options.parts, list(PARTS), list(PARTS))
-    if options.rounds < 1 or options.shapes < 1 or options.seconds < 0 or options.minutes <= 0:
-        parser.error("--rounds and --shapes must be at least 1, --seconds at least 0, --minutes more than 0")
+    if (
+        options.rounds < 1
+        or options.shapes < 1
+        or options.seconds < 0
+        or options.minutes <= 0
+        or (options.threads is not None and options.threads < 1)
+    ):
+        parser.error(
+            "--rounds and --shapes must be at least 1, --seconds at least 0, --minutes and --threads more than 0"
+        )
     options.every, options.gemm_size, options.factors = 1, 1024, FACTORS
     if options.tiny:
         options.rounds, options.seconds, options.shapes = 1, 0.0, 2
@@ -233,6 +244,8 @@ def main(arguments: list[str] | None = None) -> None:
     if options.from_json is not None:
         results = json.loads(options.from_json.read_text(encoding="utf-8"))
     else:
+        if options.threads is not None:
+            os.environ.update(dict.fromkeys(THREADS, str(options.threads)))
         field = Field(options.contenders, options.peers, say)
         try:
             results = Bench(options, field).run()
