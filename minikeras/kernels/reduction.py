@@ -10,6 +10,23 @@ ROWS = 4096
 """Rows that are summed in the array's own precision; their sums are summed in float64."""
 
 
+def middle_sum(x: np.ndarray, first: int) -> np.ndarray:
+    """Sum over the axes from `first` on, but the last: over space, as global pooling does.
+
+    Args:
+        x: ndarray (..., C), contiguous.
+        first: int, at least 1. The first axis that is summed.
+
+    Returns:
+        ndarray (*x.shape[:first], C)
+    """
+    rows = x.reshape(*x.shape[:first], -1, x.shape[-1])
+    ones = np.ones((1, rows.shape[-2]), x.dtype)
+    y = np.empty((*x.shape[:first], 1, x.shape[-1]), x.dtype)
+    over_blocks(lambda images: np.matmul(ones, rows[images], out=y[images]), rows)
+    return y[..., 0, :]
+
+
 def channel_sum(x: np.ndarray) -> np.ndarray:
     """Sum over all axes but the last.
 

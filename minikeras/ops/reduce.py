@@ -18,6 +18,8 @@ from .shape import broadcast_to, concatenate, crop_axis, flip, pad_axis, reshape
 
 Axis = Any  # int | tuple[int, ...] | None
 
+_SUMMED_AS_THEY_ARE = (np.dtype(np.float32), np.dtype(np.float64))
+
 
 def _axes(ndim: int, axis: Axis) -> tuple[int, ...]:
     if axis is None:
@@ -37,15 +39,16 @@ def _spread(g: Tensor, shape: tuple[int, ...], axis: Axis) -> Tensor:
     return broadcast_to(g, shape=shape)
 
 
-def _leaves_channels(x: np.ndarray, axis: Axis) -> bool:
-    """Whether the sum of a large array leaves the last axis only, as the gradient of a bias does."""
-    return (
-        x.size > 4096
-        and x.dtype.kind == "f"
-        and x.flags.c_contiguous
-        and axis is not None
-        and sorted(_axes(x.ndim, axis)) == list(range(x.ndim - 1))
-    )
+def _total(x: np.ndarray, axis: Axis, keepdims: bool) -> Any:
+    """The sum; by BLAS where a large array is summed over neighbouring axes up to the last but one.
+
+    So the gradient of a bias is, and the mean over space.
+    """
+    if x.size > 4096 and x.dtype.kind == "f" and x.flags.c_contiguous and axis is not None and not keepdims:
+        axes = sorted(_axes(x.ndim, axis))
+        if axes and axes == list(range(axes[0], x.ndim - 1)):
+            return kernels.middle_sum(x, axes[0]) if axes[0] else kernels.channel_sum(x)
+    return np.add.reduce(x, axis=axis, keepdims=keepdims)
 
 
 def _count(shape: tuple[int, ...], axis: Axis) -> int:
@@ -55,15 +58,10 @@ def _count(shape: tuple[int, ...], axis: Axis) -> int:
 @primitive
 def sum(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Sum over ``axis``."""
-    if not keepdims and _leaves_channels(x, axis):
-        return kernels.channel_sum(x)
-    return np.add.reduce(x, axis=_static_axis(axis), keepdims=keepdims)
+    return _total(np.asarray(x), _static_axis(axis), keepdims)
 
 
 sum.vjps(x=lambda g, x_shape, axis: _spread(g, x_shape, axis))
-
-
-_SUMMED_AS_THEY_ARE = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 @primitive
@@ -73,7 +71,9 @@ def mean(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
     try:
         with np.errstate(over="raise"):
             if isinstance(x, np.ndarray) and x.size and x.dtype in _SUMMED_AS_THEY_ARE:  # np.mean, without its checks
-                return np.add.reduce(x, axis=axis, keepdims=keepdims) / _count(x.shape, axis)
+                total = _total(x, axis, keepdims)
+                if np.isfinite(total).all():  # else perhaps in a thread of BLAS, where nothing is raised
+                    return total / _count(x.shape, axis)
             return np.mean(x, axis=axis, keepdims=keepdims)
     except FloatingPointError:  # the sum is too large, the mean isn't
         return np.sum(x / _count(np.shape(x), axis), axis=axis, keepdims=keepdims)

@@ -389,6 +389,8 @@ def _others():
         [x],
         lambda x: x.sum(axis=(0, 1, 2)),
     )
+    yield Case("middle_sum", set(), lambda x: ops.sum(x, axis=(1, 2)), [x], lambda x: x.sum(axis=(1, 2)))
+    yield Case("middle_sum, mean", set(), lambda x: ops.mean(x, axis=(2, 1)), [x], lambda x: x.mean(axis=(1, 2)))
     y = np.maximum(other, 0)
     yield Case("relu_grad", set(), lambda g: relu_grad(g, y.astype(g.dtype)), [x], lambda g: np.where(y > 0, g, 0))
     yield Case("relu_grad of a number", set(), lambda g: relu_grad(g, g), [np.array(2.0)], lambda g: g)
