@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 
 import pytest
 
@@ -18,8 +19,9 @@ def _numpy_tier():
 
 
 @pytest.fixture(params=["numpy", pytest.param("numba", marks=needs_numba)])
-def tier(request, _numpy_tier):
-    """Run a test with NumPy's kernels, and with the compiled ones."""
+def tier(request, _numpy_tier, monkeypatch):
+    """Run a test with NumPy's kernels, and with the compiled ones: with Winograd's algorithm for small results too."""
+    monkeypatch.setattr(sys.modules["minikeras.kernels.compiled.conv"], "LEAST_RESULTS", 1)
     with tiers.kernels_scope(request.param):
         yield request.param
 

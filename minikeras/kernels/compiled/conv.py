@@ -24,6 +24,8 @@ from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_gr
 from .jit import is_covered, plain
 from .lowering import add_bias, add_lowered, geometry, lower, with_three_axes
 
+LEAST_RESULTS = 256
+"""Pixels of the output from which Winograd's algorithm pays."""
 SHORT_RUN = 12
 """Elements in a row of the window, below which NumPy copies columns faster: tap by tap, in long runs."""
 
@@ -47,7 +49,7 @@ def conv(
     if groups > 1 or not _is_covered(x, w, bias):
         return by_numpy.conv(x, w, bias, **_options(slide), groups=groups, activation=activation)
     sizes = output_lengths(x.shape[1:-1], *slide)
-    if _suits_winograd(sizes, slide, w.shape[-2:]):
+    if _suits_winograd(len(x), sizes, slide, w.shape[-2:]):
         return winograd.convolve(x, w, bias, sizes=sizes, padding=padding, activation=activation)
     if math.prod(slide.window) > 1 and _has_few(w.shape[-1], w.shape[-2], slide):
         mirrored = slide._replace(padding=mirrored_padding(slide))
@@ -82,7 +84,7 @@ def conv_input_grad(
             g, w, bias, input_size=input_size, **options, groups=groups, activation=activation
         )
     mirrored = mirrored_padding(slide)
-    if _suits_winograd(input_size, slide, w.shape[-2:]):
+    if _suits_winograd(len(g), input_size, slide, w.shape[-2:]):
         return winograd.convolve(g, _transposed(w), bias, sizes=input_size, padding=mirrored, activation=activation)
     if slide.strides == slide.window == (1,) * len(slide.window) or _has_few(w.shape[-1], w.shape[-2], slide):
         return _by_columns(g, _transposed(w), bias, input_size, slide._replace(padding=mirrored), activation)
@@ -99,7 +101,7 @@ def conv_kernel_grad(
         return dw.reshape(*window, 1, filters)
     if groups > 1 or not _is_covered(x, g):
         return by_numpy.conv_kernel_grad(x, g, window=window, **_options(slide), groups=groups)
-    if _suits_winograd(g.shape[1:-1], slide, (channels, filters)):
+    if _suits_winograd(len(x), g.shape[1:-1], slide, (channels, filters)):
         return winograd.kernel_grad(x, g, padding)
     if math.prod(slide.window) > 1 and _has_few(
         filters, channels, slide
@@ -123,12 +125,17 @@ def _is_covered(*arrays: np.ndarray | None) -> bool:
     return arrays[0] is not None and arrays[0].ndim <= 5 and is_covered(*arrays)
 
 
-def _suits_winograd(sizes: Ints, slide: Slide, channels: Ints) -> bool:
-    """Whether the products saved outweigh the transforms, and tiles of 4 x 4 results don't go far beyond the edge."""
+def _suits_winograd(images: int, sizes: Ints, slide: Slide, channels: Ints) -> bool:
+    """Whether the products saved outweigh the transforms, that of the kernel included.
+
+    Tiles of 4 x 4 results mustn't go far beyond the edge.
+    """
     if slide.window != (3, 3) or slide.strides != (1, 1) or slide.dilation != (1, 1) or not tiers.winograd():
         return False
+    results = math.prod(sizes)
     computed = math.prod(4 * -(-size // 4) for size in sizes)
-    return 16 <= min(channels) <= max(channels) <= winograd.MOST_CHANNELS and 0 < computed <= 2 * math.prod(sizes)
+    is_wide = 16 <= min(channels) <= max(channels) <= winograd.MOST_CHANNELS
+    return is_wide and computed <= 2 * results and images * results >= LEAST_RESULTS
 
 
 def _has_few(filters: int, channels: int, slide: Slide) -> bool:

@@ -19,6 +19,7 @@ from ..geometry import Ints, Padding
 from .jit import compiled, plain
 
 _G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
+_GG = np.kron(_G, _G)  # G from both sides, for windows and transforms in a row
 _TWO, _FOUR, _FIVE, _EIGHT = (np.float32(factor) for factor in (2, 4, 5, 8))  # which leave float32 what it is
 MOST_CHANNELS = 640
 _ROW = 4112
@@ -52,8 +53,7 @@ def convolve(
     """
     channels, filters = w.shape[-2:]
     out = np.empty((len(x), *sizes, filters), x.dtype)
-    kernels = plain(np.einsum("ia,jb,abcf->ijcf", _G, _G, w, optimize=True).astype(x.dtype))
-    kernels = kernels.reshape(36, channels, filters)
+    kernels = (_GG.astype(x.dtype) @ w.reshape(9, -1)).reshape(36, channels, filters)
     x, (top, _), (left, _) = plain(x), *padding
     row_bias = np.zeros(sizes[1] * filters, x.dtype) if bias is None else np.tile(bias, sizes[1])
     tile_rows, tiles = _tiles(sizes)
@@ -98,8 +98,8 @@ def kernel_grad(x: np.ndarray, g: np.ndarray, padding: Padding) -> np.ndarray:
         return total
 
     parts = spread(work, len(x) * tile_rows, g.size * channels)
-    total = sum(parts[1:], start=parts[0]).reshape(6, 6, channels, filters)
-    return plain(np.einsum("ia,jb,ijcf->abcf", _G, _G, total, optimize=True).astype(x.dtype))
+    total = sum(parts[1:], start=parts[0]).reshape(36, -1)
+    return (_GG.T.astype(x.dtype) @ total).reshape(3, 3, channels, filters)
 
 
 def _tiles(sizes: Ints) -> Ints:
