@@ -44,7 +44,7 @@ HOUSE = """
 
     debug.looking debug.finite debug.origin debug.anomaly debug.tables debug.tape debug.gradients debug.counting
     debug.profile_report debug.profiler debug
-    saving.atomic saving.npz saving.matching saving.hdf5_child saving.hdf5 saving.keras2 saving.configurations
+    saving.atomic saving.npz saving.matching saving.hdf5_child saving.hdf5 saving.keras2 saving.configurations saving.tf_keras
     saving.keras2_config saving.weights saving.model saving
     utils.left_out utils.conv_utils utils.np_utils utils.progress utils.progbar utils.generic_utils utils.io_utils
     utils.archives utils.download utils.sequence utils.enqueuer utils.data_utils utils.flat_parameters
@@ -62,8 +62,9 @@ HOUSE = """
     models.functional models.sequential models.cloning
     models
     plot
-    gradcheck.subject gradcheck.differences gradcheck.prepared gradcheck.examine gradcheck.patterns gradcheck.verdict
-    gradcheck.drawing gradcheck.report gradcheck.compare gradcheck.check gradcheck
+    gradcheck.arrays gradcheck.subject gradcheck.differences gradcheck.prepared gradcheck.examine gradcheck.views
+    gradcheck.wording gradcheck.patterns gradcheck.verdict gradcheck.drawing gradcheck.report gradcheck.compare
+    gradcheck.orders gradcheck.check gradcheck
     wrappers wrappers.scikit_learn
     compat
 

@@ -9,9 +9,9 @@ How it works, by file:
 
 * `subject`, `prepared`: what is checked, as a function of arrays with a claimed gradient.
 * `differences`: central differences with a step chosen by their own estimate of the error.
-* `compare`: first look, along two random directions for each input: four evaluations where all is well.
+* `compare`, `orders`: first look, along two random directions for each input: four evaluations where all is well.
 * `examine`: second look at what disagreed, element by element, for the whole Jacobian where it is small.
-* `patterns`, `verdict`: what is wrong, from the claimed Jacobian beside the measured one.
+* `views`, `patterns`, `wording`, `verdict`: what is wrong, from the claimed Jacobian beside the measured one.
 * `report`, `drawing`: the result as an object, a text and a picture.
 
 Example:

@@ -15,11 +15,12 @@ from ..layers.base import Layer
 from ..layers.embedding import Embedding
 from ..layers.shapes import as_list, is_shape
 from ..models.compilation import Compilable
-from .compare import Settings, compare
+from .compare import Settings
 from .differences import DOUBLE, SINGLE
+from .orders import compare
 from .prepared import LayerSubject, as_model_inputs, held, in_type, run_layer, run_loss, unique_names, unmeasured
 from .report import GradientError, GradientReport
-from .subject import ArraySubject, EngineSubject, ForwardBackwardSubject, FunctionSubject, Subject
+from .subject import ArraySubject, EngineSubject, ForwardBackwardSubject, FunctionSubject, Subject, must_take, takes
 
 RTOL = 1e-9  # what central differences in float64 reach with room to spare
 RTOL_SINGLE = 1e-4  # float32 gradients beside float64 differences
@@ -74,6 +75,7 @@ def check_gradients(
     Raises:
         TypeError: If ``f`` can't be called, or returns something else, or an argument isn't what it should be.
         ValueError: If an argument is out of its range, or ``gradient`` returns another number of gradients.
+        RuntimeError: If ``f`` raises at a point beside the inputs, where differences are taken.
 
     Example:
         >>> import numpy as np
@@ -326,11 +328,16 @@ def _subject(f: Any, gradient: Any, points: list[np.ndarray], names: Any, owner:
     if gradient is not None:
         if not callable(gradient):
             raise TypeError(f"{owner}: gradient must be a function. Received: {gradient!r:.80}")
+        must_take(f, len(points), "f", owner)
+        if not takes(gradient, len(points)):
+            must_take(gradient, len(points) + 1, "gradient", owner, ", and a cotangent before them")
         return ArraySubject(f, gradient, points, _names(f, names, len(points), owner), owner)
     if callable(getattr(f, "forward", None)) and callable(getattr(f, "backward", None)) and not hasattr(f, "vjps"):
+        must_take(f.forward, len(points), "f.forward", owner)
         return ForwardBackwardSubject(f, points, _names(f.forward, names, len(points), owner), owner)
     if not callable(f):
         raise TypeError(f"{owner}: f must be a function, or have forward and backward. Received: {f!r:.80}")
+    must_take(f, len(points), "f", owner)
     return FunctionSubject(f, points, _names(f, names, len(points), owner), owner)
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import Arrays, epsilon_of, flat, same_bits, type_of
 from .differences import DOUBLE, Line, Probe, Steps, balancing, direction, typical_size
 from .examine import Evidence, examine, swept
 from .report import Result
-from .subject import Arrays, EngineSubject, Gradients, SlopeSubject, Subject
+from .subject import Gradients, Subject, values_beside
 from .verdict import (
     AGREES,
     KINK,
@@ -94,7 +95,7 @@ class Comparison:
         """Values and gradients at the point, after a call elsewhere that must not leave a trace."""
         subject, rng = self.subject, self.rng
         elsewhere = self._beside()
-        primed = self._floats(subject.values(elsewhere))
+        primed = self._floats(values_beside(subject, elsewhere))
         self.cotangents = [direction(rng, output.shape).astype(output.dtype) for output in primed]
         early = self._quietly(subject.gradients, elsewhere, self.cotangents)
         values = self._floats(subject.values(subject.points))
@@ -108,15 +109,15 @@ class Comparison:
         self._look_for_writes()
         self._look_for_randomness(values)
         self._elsewhere, self._early = elsewhere, early
-        cotangent = _flat(self.cotangents)
-        at_point = _flat(values) if self.reference is self.subject else self._evaluate(self.reference.points)
+        cotangent = flat(self.cotangents)
+        at_point = flat(values) if self.reference is self.subject else self._evaluate(self.reference.points)
         self.finite = bool(np.isfinite(at_point).all())
         self.probe = Probe(self._evaluate, self.reference.points, at_point, cotangent, self.settings.steps)
-        self.values_type = _type_of(values, primed)
+        self.values_type = type_of(values, primed)
         if self.values_type is not None:
             self.probe.noise_of_values *= float(np.finfo(self.values_type).eps / np.finfo(np.float64).eps)
         self.weight = float(cotangent[0]) if len(cotangent) == 1 else 1.0  # numbers of one output are told without it
-        self.rounding = 64.0 * _epsilon(values) * max(float(np.linalg.norm(at_point * cotangent)), self._largest())
+        self.rounding = 64.0 * epsilon_of(values) * max(float(np.linalg.norm(at_point * cotangent)), self._largest())
         self.rounding = max(self.rounding, self.floor)
 
     def _largest(self) -> float:
@@ -145,11 +146,11 @@ class Comparison:
 
     def _evaluate(self, arrays: Arrays) -> np.ndarray:
         with np.errstate(all="ignore"):
-            return _flat(self._floats(self.reference.values(arrays)))
+            return flat(self._floats(values_beside(self.reference, arrays)))
 
     def _look_for_writes(self) -> None:
         for name, point, before in zip(self.subject.names, self.subject.points, self._before, strict=True):
-            if not _same_bits(point, before):
+            if not same_bits(point, before):
                 point[...] = before
                 self.complaint = Verdict(
                     WRONG, f"wrong: the function or its gradient writes into its input {name!r}", certain=True
@@ -165,7 +166,7 @@ class Comparison:
             if a is not None and b is not None
         ]
         for what, one, other in pairs:
-            if one.shape != other.shape or not _same_bits(one, other):
+            if one.shape != other.shape or not same_bits(one, other):
                 with np.errstate(all="ignore"):
                     scale = np.abs(one).max(initial=0.0)
                     difference = np.abs(one - other).max(initial=0.0) if one.shape == other.shape else np.inf
@@ -378,69 +379,6 @@ class Comparison:
         return results
 
 
-def compare(
-    subject: Subject, settings: Settings, order: int, reference: Subject | None = None
-) -> tuple[list[Result], list[str]]:
-    """Compare the gradients of a subject with differences, and at order 2 also those of its gradient.
-
-    Args:
-        subject: What is checked.
-        settings: How.
-        order: 1 or 2.
-        reference: The same function for the differences, where it isn't the subject itself.
-
-    Returns:
-        The results and notes.
-    """
-    rng = np.random.default_rng(settings.seed)
-    first = Comparison(subject, settings, 1, rng, reference)
-    results, notes = first.results(), first.notes
-    if order == 2 and isinstance(subject, EngineSubject) and first.complaint is None:
-        moved = [subject.points[i] for i in subject.differentiable]
-        directions = [direction(rng, point.shape).astype(point.dtype) for point in moved]
-        slope = SlopeSubject(subject, first.cotangents, directions)
-        wide = None
-        if isinstance(reference, EngineSubject):
-            wide = SlopeSubject(reference, _doubled(first.cotangents), _doubled(directions))
-        reach = max(float(np.linalg.norm(d)) / typical_size(p) for d, p in zip(directions, moved, strict=True))
-        second = Comparison(slope, settings, 2, rng, wide, first.rounding * reach)
-        results += second.results()
-        notes += second.notes
-        if second.complaint is None:
-            results += _asymmetry(subject, slope, second, directions, rng)
-    return results, notes
-
-
-def _asymmetry(
-    subject: EngineSubject, slope: SlopeSubject, second: Comparison, directions: Arrays, rng: np.random.Generator
-) -> list[Result]:
-    """A result if the Hessian isn't symmetric: it is always, in exact arithmetic, if it is of a function.
-
-    The product with one direction, along another, must not depend on which of the two comes first.
-    """
-    wanted = subject.differentiable
-    factor = float(second.cotangents[0]) if second.cotangents else 0.0
-    rows = [second.gradients[i] for i in wanted]
-    if not factor or any(row is not None and row.shape != d.shape for row, d in zip(rows, directions, strict=True)):
-        return []
-    others = [direction(rng, d.shape).astype(d.dtype) for d in directions]
-    with np.errstate(all="ignore"):
-        ones = [np.ones((), second.cotangents[0].dtype)]
-        columns = SlopeSubject(subject, slope.points[len(subject.points) :], others).gradients(slope.points, ones)
-        first = [0.0 if row is None else np.vdot(row, o) / factor for row, o in zip(rows, others, strict=True)]
-        last = [0.0 if columns[i] is None else np.vdot(columns[i], d) for i, d in zip(wanted, directions, strict=True)]
-        parts = [np.linalg.norm(row * o) / abs(factor) for row, o in zip(rows, others, strict=True) if row is not None]
-        scale = max(map(float, parts), default=0.0)
-        one, other = sum(map(float, first)), sum(map(float, last))
-    allowed = 1e-6 if second.settings.steps is DOUBLE and second.reference is second.subject else 1e-3
-    if not np.isfinite(one - other) or abs(one - other) <= max(allowed * scale, second.rounding):
-        return []
-    size = sum(d.size for d in directions)
-    verdict = Verdict(WRONG, "the Hessian is not symmetric, so the gradient is not that of any function")
-    error = abs(one - other)
-    return [Result("Hessian", 2, (size, size), verdict, None, one, other, error, error / scale if scale else np.inf)]
-
-
 def _fill(result: Result, e: Evidence) -> None:
     """Numbers of the worst element and of all that were examined."""
     scale = e.scale or 1.0
@@ -456,39 +394,5 @@ def _fill(result: Result, e: Evidence) -> None:
         result.sweep = swept(e.line, result.analytic * unit, scale * abs(unit))
 
 
-def _epsilon(arrays: Arrays) -> float:
-    """The rounding of the least precise of some arrays."""
-    return max((float(np.finfo(array.dtype).eps) for array in arrays), default=0.0)
-
-
-def _type_of(values: Arrays, beside: Arrays) -> str | None:
-    """The narrow type that holds all float64 values, and those at a random point beside, where there are others."""
-    if not values or any(value.dtype != np.float64 for value in values) or _same_values(values, beside):
-        return None
-    for name in ("float16", "float32"):
-        with np.errstate(all="ignore"):
-            if all(np.array_equal(value, value.astype(name)) for value in (*values, *beside)):
-                return name
-    return None
-
-
-def _same_values(one: Arrays, other: Arrays) -> bool:
-    return all(map(np.array_equal, one, other))
-
-
-def _flat(arrays: Arrays) -> np.ndarray:
-    if len(arrays) == 1:
-        return arrays[0].reshape(-1).astype(np.float64, copy=False)
-    return np.concatenate([a.reshape(-1).astype(np.float64, copy=False) for a in arrays]) if arrays else np.zeros(0)
-
-
 def _unraveled(index: int, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(k) for k in np.unravel_index(index, shape))
-
-
-def _same_bits(one: np.ndarray, other: np.ndarray) -> bool:
-    return one.tobytes() == other.tobytes()
-
-
-def _doubled(arrays: Arrays) -> Arrays:
-    return [array.astype(np.float64) for array in arrays]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-Arrays = list[np.ndarray]
+from .arrays import Arrays
 
 
 class Steps(NamedTuple):
@@ -192,10 +192,13 @@ class Line:
             scale: The size of slopes that matter.
         """
         steps = self.probe.steps.sweep
-        beyond = [k for k, step in enumerate(steps[:7]) if not self.bend(step) <= self.negligible_bend(step, scale)]
+        bends = [self.bend(step) for step in steps[:7]]
+        beyond = [k for k, step in enumerate(steps[:7]) if not bends[k] <= self.negligible_bend(step, scale)]
         start = 0
-        if beyond and beyond[-1] < 6 and self.bend(steps[beyond[-1]]) > 10.0 * self.bend(steps[beyond[-1] + 1]):
-            start = beyond[-1] + 1
+        if beyond and beyond[-1] < 6 and bends[beyond[-1]] > 10.0 * bends[beyond[-1] + 1]:
+            last = beyond[-1]
+            falling = last > 1 and all(bends[k - 1] >= 5.0 * bends[k] for k in (last - 1, last))
+            start = 0 if falling else last + 1  # where it is smooth, bends fall with the step till rounding hides them
         slopes = np.array([self.central(step) for step in steps[start:]])
         return neville(np.array(steps[start:]), slopes, noise=self.noise(1.0))
 

@@ -7,13 +7,14 @@ sum. Each pattern is a function that recognises one kind of mistake, tried from 
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from .examine import Evidence
+from .views import View, arrangements, axis_sets, close, distinct, factor, separating_axis, spread, view_of
+from .wording import axes_words, axis_name, columns_in_words, index_words, meaning, name_of
 
 
 class Pattern(NamedTuple):
@@ -24,40 +25,14 @@ class Pattern(NamedTuple):
     certain: bool
 
 
-class View(NamedTuple):
-    """Claimed and measured derivatives, with what is known of their axes.
-
-    Attributes:
-        claimed, measured: Matrices (outputs, elements).
-        tolerance: Up to where entries count as equal.
-        rows: Shape of the outputs; () if they were summed.
-        columns: Shape of the input; None if not all of its elements are here.
-    """
-
-    claimed: np.ndarray
-    measured: np.ndarray
-    tolerance: float
-    rows: tuple[int, ...]
-    columns: tuple[int, ...] | None
-
-
 def find(e: Evidence) -> Pattern | None:
     """The first pattern that fits."""
-    view = _view(e)
+    view = view_of(e)
     for pattern in PATTERNS:
         found = pattern(view, e)
         if found is not None:
             return found
     return None
-
-
-def _view(e: Evidence) -> View:
-    columns = e.shape if e.whole else None
-    if e.claimed is None or e.measured is None or not np.isfinite(e.claimed).all():
-        slack = max(1e-6 * e.scale, float(np.minimum(10.0 * e.errors, 1e-3 * e.scale).max(initial=0.0)))
-        return View(e.analytic[None], e.numeric[None], slack, (), columns)
-    scale = max(np.abs(e.claimed).max(initial=0.0), np.abs(e.measured).max(initial=0.0))
-    return View(e.claimed, e.measured, max(1e-6 * float(scale), 1e-300), e.output_shape, columns)
 
 
 # ---------------------------------------------------------------------- everywhere
@@ -81,16 +56,16 @@ def spurious(view: View, e: Evidence) -> Pattern | None:
 
 def constant_factor(view: View, e: Evidence) -> Pattern | None:
     """The same multiple everywhere."""
-    k = _factor(view.claimed, view.measured, view.tolerance)
+    k = factor(view.claimed, view.measured, view.tolerance)
     if k is None:
         return None
     several = int(np.count_nonzero(np.abs(view.measured) > view.tolerance)) > 1
     if abs(k + 1.0) < 1e-5:
         return Pattern("sign", "wrong sign, everywhere" if several else "perhaps a wrong sign", several)
     certain = several and not (abs(k - 0.5) < 1e-5 and _may_be_two_terms(view, e))
-    words = f"{'' if certain else 'perhaps '}wrong by a constant factor of {name_of(k)}{_meaning(k, e)}"
+    words = f"{'' if certain else 'perhaps '}wrong by a constant factor of {name_of(k)}{meaning(k, e)}"
     if not several:
-        words = f"wrong, perhaps by a factor of {name_of(k)}{_meaning(k, e)} (there is one derivative only)"
+        words = f"wrong, perhaps by a factor of {name_of(k)}{meaning(k, e)} (there is one derivative only)"
     return Pattern("factor", words, certain)
 
 
@@ -100,7 +75,7 @@ def _may_be_two_terms(view: View, e: Evidence) -> bool:
         return True
     along = view.measured @ e.point.reshape(-1).astype(np.float64)
     slack = 1e-6 * float(np.abs(along).max(initial=0.0))
-    return _close(along, e.outputs, slack) or _close(along, 2.0 * e.outputs, slack)
+    return close(along, e.outputs, slack) or close(along, 2.0 * e.outputs, slack)
 
 
 # ---------------------------------------------------------------------- moved
@@ -110,9 +85,9 @@ def moved(view: View, e: Evidence) -> Pattern | None:
     """The right numbers in other places: axes swapped or reversed."""
     if view.columns is None:
         return None
-    count = _distinct(view.measured, view.tolerance)
-    for words, arranged in _arrangements(view):
-        if _close(view.claimed, arranged, view.tolerance):
+    count = distinct(view.measured, view.tolerance)
+    for words, arranged in arrangements(view):
+        if close(view.claimed, arranged, view.tolerance):
             # Outputs in reverse order are what other mistakes of geometry look like, too.
             certain = count > 3 and not (words.startswith("reversed") and "output" in words)
             certain = certain or (words.startswith("its axes") and min(view.columns) > 2 and len(view.columns) == 2)
@@ -134,9 +109,9 @@ def shifted(view: View, e: Evidence) -> Pattern | None:
             edge = [slice(None)] * measured.ndim
             edge[axis] = slice(0, by) if by > 0 else slice(by, None)
             rolled[tuple(edge)] = 0.0
-        if _close(claimed, rolled, view.tolerance) and (np.abs(rolled) > view.tolerance).any():
-            what = _axis_name(axis, view)
-            certain = _distinct(measured, view.tolerance) > 3
+        if close(claimed, rolled, view.tolerance) and (np.abs(rolled) > view.tolerance).any():
+            what = axis_name(axis, view)
+            certain = distinct(measured, view.tolerance) > 3
             lead = "wrong" if certain else "wrong, perhaps"
             return Pattern(
                 "wrong", f"{lead} as an index is off: the right numbers, shifted by {by} along {what}", certain
@@ -153,7 +128,7 @@ def partly_zero(view: View, e: Evidence) -> Pattern | None:
     zero = (np.abs(view.claimed) <= view.tolerance).all(axis=0)
     if not wrong.any() or not zero[wrong].all() or not (~zero).any():
         return None
-    return Pattern("zero", f"zero where it shouldn't be: {_columns(wrong, view, e)}; right elsewhere", True)
+    return Pattern("zero", f"zero where it shouldn't be: {columns_in_words(wrong, view, e)}; right elsewhere", True)
 
 
 def partial_sum(view: View, e: Evidence) -> Pattern | None:
@@ -167,12 +142,12 @@ def partial_sum(view: View, e: Evidence) -> Pattern | None:
     right = relevant & ~wrong
     if not right.any():
         return None
-    axis = _separating_axis(wrong.any(axis=1), right.any(axis=1), view.rows)
+    axis = separating_axis(wrong.any(axis=1), right.any(axis=1), view.rows)
     if axis is not None:
         number, indices = axis
         return Pattern(
             "missing-term",
-            f"missing terms along axis {number} of the output: only {_index_words(indices, view.rows[number])} counted",
+            f"missing terms along axis {number} of the output: only {index_words(indices, view.rows[number])} counted",
             True,
         )
     share = np.count_nonzero(wrong) / np.count_nonzero(relevant)
@@ -186,10 +161,10 @@ def partial_sum(view: View, e: Evidence) -> Pattern | None:
 def sign_in_part(view: View, e: Evidence) -> Pattern | None:
     """The opposite sign in some entries."""
     wrong = np.abs(view.claimed - view.measured) > view.tolerance
-    if not _close(view.claimed[wrong], -view.measured[wrong], view.tolerance):
+    if not close(view.claimed[wrong], -view.measured[wrong], view.tolerance):
         return None
     columns = wrong.any(axis=0)
-    return Pattern("sign", f"perhaps a wrong sign, in a part: {_columns(columns, view, e)}", False)
+    return Pattern("sign", f"perhaps a wrong sign, in a part: {columns_in_words(columns, view, e)}", False)
 
 
 def factor_along_axis(view: View, e: Evidence) -> Pattern | None:
@@ -202,12 +177,12 @@ def factor_along_axis(view: View, e: Evidence) -> Pattern | None:
         if not 1 < shape[axis] < measured.size:
             continue
         pairs = zip(np.moveaxis(claimed, axis, 0), np.moveaxis(measured, axis, 0), strict=True)
-        factors = [_factor(a, n, view.tolerance) for a, n in pairs if (np.abs(n) > view.tolerance).any()]
+        factors = [factor(a, n, view.tolerance) for a, n in pairs if (np.abs(n) > view.tolerance).any()]
         known = [k for k in factors if k is not None]
-        if len(known) > 1 and len(known) == len(factors) and _spread(view.measured, view.tolerance):
+        if len(known) > 1 and len(known) == len(factors) and spread(view.measured, view.tolerance):
             shown = ", ".join(f"{k:.4g}" for k in known[:4]) + (", ..." if len(known) > 4 else "")
             return Pattern(
-                "wrong", f"wrong by a factor that depends on the index along {_axis_name(axis, view)}: {shown}", True
+                "wrong", f"wrong by a factor that depends on the index along {axis_name(axis, view)}: {shown}", True
             )
     return None
 
@@ -222,11 +197,11 @@ def missing_by_axis(view: View, e: Evidence) -> Pattern | None:
     missing = (e.numeric - e.analytic).reshape(e.shape)
     numeric = e.numeric.reshape(e.shape)
     slack = 10.0 * view.tolerance if not view.rows else 1e-5 * e.scale
-    for axes in _axis_sets(e.shape):
+    for axes in axis_sets(e.shape):
         constant = np.ptp(missing, axis=axes).max() <= slack
         if constant and np.ptp(numeric, axis=axes).max() > 100.0 * slack:
             return Pattern(
-                "missing-term", f"perhaps a term is missing, a sum or mean along {_axes_words(axes, e.shape)}", False
+                "missing-term", f"perhaps a term is missing, a sum or mean along {axes_words(axes, e.shape)}", False
             )
     return None
 
@@ -238,8 +213,8 @@ def missing_by_input(view: View, e: Evidence) -> Pattern | None:
     missing = e.numeric - e.analytic
     x = e.point.reshape(-1)[e.indices].astype(np.float64)
     for words, term in (("the input itself", x), ("the input's sign", np.sign(x)), ("its square", x * x)):
-        k = _factor(missing, term, 1e-5 * float(np.abs(missing).max()))
-        if k is not None and _distinct(term, 1e-6) > 1:
+        k = factor(missing, term, 1e-5 * float(np.abs(missing).max()))
+        if k is not None and distinct(term, 1e-6) > 1:
             return Pattern(
                 "missing-term", f"perhaps a term is missing: {k:.6g} times {words}, as of a penalty or a power", False
             )
@@ -256,7 +231,7 @@ def frozen_factor(view: View, e: Evidence) -> Pattern | None:
     x = e.point.reshape(-1).astype(np.float64)
     slack = 1e-6 * float(np.abs(e.outputs).max(initial=0.0))
     for words, share in (("its own", view.claimed), ("the other", view.measured - view.claimed)):
-        if slack > 0.0 and _close(share @ x, e.outputs, slack) and not _close(view.measured @ x, e.outputs, 10 * slack):
+        if slack > 0.0 and close(share @ x, e.outputs, slack) and not close(view.measured @ x, e.outputs, 10 * slack):
             which = "the other" if words == "its own" else "its own"
             return Pattern(
                 "missing-term",
@@ -309,12 +284,12 @@ def in_a_part(view: View, e: Evidence) -> Pattern | None:
     columns = wrong.any(axis=0)
     if not columns.any() or columns.all():
         return None
-    k = _factor(view.claimed[wrong], view.measured[wrong], view.tolerance)
+    k = factor(view.claimed[wrong], view.measured[wrong], view.tolerance)
     if k is None and not (np.abs(view.measured[wrong]) > view.tolerance).any():
         what = "not zero where the function doesn't depend on the input"
     else:
         what = "wrong" if k is None or np.count_nonzero(wrong) < 2 else f"wrong by a factor of {name_of(k)}"
-    return Pattern("wrong", f"{what} in a part: {_columns(columns, view, e)}; right elsewhere", True)
+    return Pattern("wrong", f"{what} in a part: {columns_in_words(columns, view, e)}; right elsewhere", True)
 
 
 Recogniser = Callable[[View, Evidence], "Pattern | None"]
@@ -335,154 +310,3 @@ PATTERNS: tuple[Recogniser, ...] = (
     low_rank,
     in_a_part,
 )
-
-
-# ---------------------------------------------------------------------- arithmetic
-
-
-def _close(one: np.ndarray, other: np.ndarray, tolerance: float) -> bool:
-    return bool((np.abs(one - other) <= tolerance).all())
-
-
-def _factor(claimed: np.ndarray, measured: np.ndarray, tolerance: float) -> float | None:
-    """The k of ``claimed = k * measured``, if there is one other than 0."""
-    square = float((measured * measured).sum())
-    k = float((claimed * measured).sum()) / square if square else 0.0
-    if not k or not np.isfinite(k) or not _close(claimed, k * measured, tolerance * max(1.0, abs(k))):
-        return None
-    return k
-
-
-def _distinct(values: np.ndarray, tolerance: float) -> int:
-    """How many values differ, counted up to ten."""
-    ordered = np.sort(values.reshape(-1))
-    return min(1 + int(np.count_nonzero(np.diff(ordered) > tolerance)), 10) if ordered.size else 0
-
-
-def _spread(values: np.ndarray, tolerance: float) -> bool:
-    return int(np.count_nonzero(np.abs(values) > tolerance)) > 3
-
-
-def _arrangements(view: View) -> Iterator[tuple[str, np.ndarray]]:
-    """The measured Jacobian with axes swapped or reversed, as far as its shape stays."""
-    columns = view.columns or ()
-    shape = (*view.rows, *columns)
-    tensor = view.measured.reshape(shape)
-    first = len(view.rows)
-    inner = range(first, len(shape))
-    if not view.rows:  # the weighted sum also knows layouts of another shape: the right numbers, read in another order
-        for order in itertools.permutations(range(len(shape))) if len(shape) <= 5 else ():
-            if list(order) != sorted(order):
-                yield f"its axes are in the order {order}", tensor.transpose(order).reshape(1, -1)
-    elif len(columns) <= 4:
-        for order in itertools.permutations(range(len(columns))):
-            if list(order) != sorted(order):
-                whole = (*range(first), *(first + axis for axis in order))
-                moved_axes = tensor.transpose(whole).reshape(view.measured.shape)
-                yield f"its axes are in the order {order}", moved_axes
-    swaps = [(a, b) for a in range(first) for b in inner if shape[a] == shape[b]]
-    for count in (1, 2, 3):
-        for pairs in itertools.combinations(swaps, count):
-            axes = [axis for pair in pairs for axis in pair]
-            if len(set(axes)) == 2 * count:
-                order_list = list(range(len(shape)))
-                for a, b in pairs:
-                    order_list[a], order_list[b] = b, a
-                words = " and ".join(f"axis {a} of the output with axis {b - first} of the input" for a, b in pairs)
-                yield f"exchanges {words}", tensor.transpose(order_list).reshape(view.measured.shape)
-    long_axes = [axis for axis in range(len(shape)) if shape[axis] > 1]
-    for count in range(1, min(len(long_axes), 6) + 1):
-        for axes_of in itertools.combinations(long_axes, count):
-            names = sorted({f"axis {axis - first}" if axis >= first else f"output axis {axis}" for axis in axes_of})
-            yield f"reversed along {', '.join(names)}", np.flip(tensor, axes_of).reshape(view.measured.shape)
-
-
-def _axis_sets(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    """Sets of axes of more than one element, large sets first: what is constant along all is so along each."""
-    axes = [axis for axis, size in enumerate(shape) if size > 1]
-    for count in range(min(len(axes), 4), 0, -1):
-        yield from itertools.combinations(axes, count)
-
-
-def _separating_axis(wrong: np.ndarray, right: np.ndarray, shape: tuple[int, ...]) -> tuple[int, list[int]] | None:
-    """An output axis whose index alone says whether an output counts, and the indices that do."""
-    wrong, right = wrong.reshape(shape), right.reshape(shape)
-    for axis in range(len(shape)):
-        others = tuple(a for a in range(len(shape)) if a != axis)
-        bad, good = wrong.any(axis=others), right.any(axis=others)
-        if bad.any() and good.any() and not (bad & good).any():
-            return axis, np.flatnonzero(good).tolist()
-    return None
-
-
-# ---------------------------------------------------------------------- words
-
-
-def name_of(k: float) -> str:
-    """A factor as people write it: 2, 1/3, -1/2, 0.123457."""
-    for denominator in range(1, 65):
-        numerator = round(k * denominator)
-        if numerator and abs(k * denominator - numerator) < 1e-5 * max(1.0, abs(numerator)):
-            if denominator == 1:
-                return str(numerator) if abs(numerator) < 10**6 else f"{k:.6g}"
-            if abs(numerator) == 1 or (denominator <= 8 and abs(numerator) <= 8):
-                return f"{numerator}/{denominator}"
-    return f"{k:.6g}"
-
-
-def _meaning(k: float, e: Evidence) -> str:
-    """What a factor might come from: a length, or a number of elements."""
-    candidates = {f"length of axis {axis}": size for axis, size in enumerate(e.shape)}
-    candidates["number of elements"] = math.prod(e.shape)
-    candidates |= {f"length of the output's axis {axis}": size for axis, size in enumerate(e.output_shape)}
-    candidates["number of outputs"] = math.prod(e.output_shape)
-    for words, size in candidates.items():
-        if size > 2:
-            if abs(k - size) < 1e-5 * size:
-                return f", the {words}"
-            if abs(k * size - 1.0) < 1e-5:
-                return f", one over the {words}"
-    return ""
-
-
-def places(shape: tuple[int, ...], indices: np.ndarray, most: int = 3) -> str:
-    """Some flat indices as indices of an array."""
-    shown = [str([int(k) for k in np.unravel_index(int(index), shape)]) for index in indices[:most]]
-    if shape == ():
-        return "the only element"
-    more = len(indices) - most
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
-
-
-def _columns(wrong: np.ndarray, view: View, e: Evidence) -> str:
-    """Which elements of the input: an index along an axis where that says it."""
-    if view.columns is not None:
-        box = [np.unique(indices).tolist() for indices in np.nonzero(wrong.reshape(view.columns))]
-        if math.prod(map(len, box)) == np.count_nonzero(wrong):
-            parts = zip(range(len(box)), box, view.columns, strict=True)
-            return " and ".join(
-                f"{_index_words(indices, size)} along axis {axis}"
-                for axis, indices, size in parts
-                if len(indices) < size
-            )
-    return f"{np.count_nonzero(wrong)} of {len(wrong)} elements, as {places(e.shape, e.indices[wrong])}"
-
-
-def _index_words(indices: list[int], size: int) -> str:
-    if len(indices) == 1:
-        last = " (the last)" if indices[0] == size - 1 and size > 1 else ""
-        return f"index {indices[0]}{last}"
-    if indices == list(range(indices[0], indices[-1] + 1)):
-        return f"indices {indices[0]} to {indices[-1]}"
-    return "indices " + ", ".join(map(str, indices[:6])) + (", ..." if len(indices) > 6 else "")
-
-
-def _axis_name(axis: int, view: View) -> str:
-    first = len(view.rows)
-    return f"axis {axis} of the output" if axis < first else f"axis {axis - first}"
-
-
-def _axes_words(axes: tuple[int, ...], shape: tuple[int, ...]) -> str:
-    if len(axes) == 1:
-        return f"axis {axes[0]}"
-    return f"the axes {', '.join(map(str, axes))}"

@@ -19,8 +19,9 @@ from ..layers.base import Layer, call_context
 from ..layers.shapes import as_list
 from ..models.compilation import Compilable
 from ..models.data import Samples
+from .arrays import Arrays
 from .differences import direction
-from .subject import Arrays, EngineSubject, as_outputs
+from .subject import EngineSubject, as_outputs
 
 
 class LayerSubject(EngineSubject):

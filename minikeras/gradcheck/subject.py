@@ -16,8 +16,8 @@ import numpy as np
 
 from ..core import tape
 from ..core.tensor import Tensor
+from .arrays import Arrays
 
-Arrays = list[np.ndarray]
 Gradients = list[np.ndarray | None]
 
 
@@ -99,7 +99,13 @@ class FunctionSubject(EngineSubject):
     def run(self, arrays: Arrays) -> tuple[list[Tensor], list[Tensor]]:
         """Call the function on fresh Tensors."""
         leaves = [Tensor(array, requires_grad=array.dtype.kind == "f") for array in arrays]
-        return leaves, as_outputs(self.function(*leaves), self.owner)
+        try:
+            return leaves, as_outputs(self.function(*leaves), self.owner)
+        except TypeError as error:
+            if "NumPy was given a Tensor" not in str(error):
+                raise
+            hint = "or, if the function is one of plain arrays, give its hand-written gradient as gradient="
+            raise TypeError(f"{self.owner}: {error}; {hint}") from error
 
 
 class ArraySubject(Subject):
@@ -312,6 +318,40 @@ def takes(function: Callable[..., Any], count: int) -> bool:
     except ValueError:
         return True
     return True
+
+
+def must_take(function: Any, count: int, name: str, owner: str, more: str = "") -> None:
+    """Refuse a function that can't be called with so many arguments.
+
+    Raises:
+        TypeError: If it is one.
+    """
+    if callable(function) and not takes(function, count):
+        raise TypeError(
+            f"{owner}: {name} must take {count} argument{'s' if count != 1 else ''}, one for each of the inputs{more}. "
+            f"Received: {name}{inspect.signature(function)}"
+        )
+
+
+def values_beside(subject: Subject, arrays: Arrays) -> Arrays:
+    """The outputs at another point than the subject's own.
+
+    Raises:
+        RuntimeError: If the function raises there; it says where.
+    """
+    try:
+        return subject.values(arrays)
+    except Exception as error:
+        moved = [
+            f"{name!r} by up to {np.abs(array - point).max():.1g}"
+            for name, array, point in zip(subject.names, arrays, subject.points, strict=True)
+            if not np.array_equal(array, point)
+        ]
+        subject.values(subject.points)  # what raises here as well has its own error
+        raise RuntimeError(
+            f"{subject.owner}: the function must have values beside the point as well, where differences are taken; it "
+            f"raised {type(error).__name__} after a move of {' and '.join(moved)}. Received: {error}"
+        ) from error
 
 
 def _as_output(value: Any, owner: str) -> np.ndarray:

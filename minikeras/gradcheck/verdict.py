@@ -13,6 +13,7 @@ import numpy as np
 
 from . import patterns
 from .examine import Evidence
+from .wording import places
 
 AGREES = "agrees"
 FACTOR = "factor"
@@ -249,4 +250,4 @@ def _where(e: Evidence) -> str:
 
 
 def _places(e: Evidence, positions: np.ndarray, most: int = 3) -> str:
-    return patterns.places(e.shape, e.indices[positions], most)
+    return places(e.shape, e.indices[positions], most)

@@ -387,6 +387,10 @@ def test_assert_gradients_raises_the_report():
         (lambda: check_gradients(lambda x: None, X), TypeError, "must return a Tensor"),
         (lambda: check_gradients(lambda x: x.numpy(), X), TypeError, "Give gradient="),
         (lambda: check_gradients(np.sum, X, gradient=3), TypeError, "gradient must be a function"),
+        (lambda: check_gradients(lambda x, y: x, [X]), TypeError, r"f must take 1 argument.* f\(x, y\)$"),
+        (lambda: check_gradients(ops.sin, [X, X, X]), TypeError, "f must take 3 arguments, one for each of the inputs"),
+        (lambda: check_gradients(np.sum, X, gradient=lambda a, b, c: a), TypeError, "gradient must take 2 arguments"),
+        (lambda: check_gradients(lambda x: np.array(x).sum(), X), TypeError, "hand-written gradient as gradient="),
         (lambda: check_gradients(lambda x: None, X, gradient=np.cos), TypeError, "must return a number or an array"),
         (lambda: check_gradients(lambda x: x.sum(), X, gradient=lambda x: (x, x)), ValueError, "a gradient for each"),
         (lambda: check_gradients(lambda x: x.sum(), X, gradient=lambda x: "no"), TypeError, "must return numbers"),
@@ -416,3 +420,13 @@ def test_what_goes_with_a_report_is_refused():
     report = check_gradients(lambda x: x * x, np.array([1.0, 2.0]))
     with pytest.raises(TypeError, match=r"judged as it is, other arguments have no use. Received: ndarray, order$"):
         assert_gradients(report, X, order=2)
+
+
+def test_an_error_beside_the_point_says_how_far_away_it_was():
+    def positive_only(x):
+        if (x < 0).any():
+            raise ArithmeticError("negative")
+        return np.sqrt(x).sum()
+
+    with pytest.raises(RuntimeError, match=r"ArithmeticError after a move of 'x' by up to .*Received: negative$"):
+        check_gradients(positive_only, np.array([1e-9, 2.0]), gradient=lambda x: 0.5 / np.sqrt(x))

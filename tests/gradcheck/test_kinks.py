@@ -118,3 +118,23 @@ def test_derivatives_that_grow_without_bound_are_not_called_a_mistake_of_the_rul
     result = check_gradients(ops.sqrt, np.array([0.0, 1.0, 2.0])).results[0]
     assert not result.ok
     assert result.verdict.kind == "not-finite"
+
+
+def test_noise_of_values_is_no_kink():
+    x = 1e-6 * RNG.uniform(1, 2, 4)
+    for f, point in (
+        (lambda x: (ops.exp(x) - 1.0 - x) / ops.square(x), x),
+        (lambda x: ops.cast(ops.sin(ops.cast(x, "float32")), "float64"), RNG.normal(size=4)),
+        (lambda x: (ops.sqrt(x + 1e12) - 1e6) * 1e6, RNG.normal(size=4)),
+    ):
+        for seed in SEEDS:
+            result = check_gradients(f, point, seed=seed).results[0]
+            assert not result.ok
+            assert result.verdict.kind == "precision", result
+
+
+def test_a_kink_in_noisy_values_is_a_kink():
+    x = np.array([0.5, 0.0, -1.5, 2.0])
+    for seed in SEEDS:
+        result = check_gradients(lambda x: ops.relu(x) + 1e4 - 1e4, x, seed=seed, rtol=1e-6).results[0]
+        assert result.verdict.kind in ("kink", "precision"), result
