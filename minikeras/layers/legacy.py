@@ -92,6 +92,18 @@ def accept_keras1(layer: type[Layer]) -> type[Layer]:
     return layer
 
 
+def modern_arguments(layer: str, config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration of Keras 1, with the arguments' names of today.
+
+    Args:
+        layer: Name of the layer's class today.
+        config: The configuration.
+    """
+    empty = ("input_dtype", "input_dim", "input_length")  # what Keras 1 wrote besides the shape
+    given = {name: value for name, value in config.items() if name not in empty or "batch_input_shape" not in config}
+    return _translated(layer, (), given)[1]
+
+
 def _separate_sides(owner: str, args: tuple[Any, ...], kwargs: dict[str, Any], rank: int) -> bool:
     """Whether the call begins ``filters, rows, columns`` with integers: Keras 1's way to give the window.
 

@@ -94,6 +94,12 @@ def load_model(
             weights = [weight for layer in inside for weight in layer.weights]
             for weight, array in zip(weights, file.read_weights(described), strict=True):
                 weight.assign(array)
+        if compile and (writer := file.description.get("left_out")):
+            warnings.warn(
+                f"{path} was written by {writer}: it is loaded without what belongs to training. "
+                "Compile the model again",
+                stacklevel=2,
+            )
         if compile and training is not None:
             with _named(path, "it can't be compiled as it was; load_model(..., compile=False) reads the rest"):
                 _compile(model, training, file)

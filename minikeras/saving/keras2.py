@@ -182,5 +182,14 @@ def model_content(
 
 def half_pixel_centres(version: str) -> bool:
     """Whether bilinear upsampling meant half-pixel centres in that version of Keras: from 2.3 on, and in tf.keras."""
-    numbers = re.match(r"(\d+)\.(\d+)", version)
-    return "tf" in version or numbers is None or (int(numbers[1]), int(numbers[2])) >= (2, 3)
+    return "tf" in version or _numbers(version) >= (2, 3)
+
+
+def of_tensorflow(version: str) -> bool:
+    """Whether a version is one of tf.keras, or of Keras 3: 2.4 was the first that is nothing else."""
+    return "tf" in version or _numbers(version) >= (2, 4)
+
+
+def _numbers(version: str) -> tuple[int, int]:
+    found = re.match(r"(\d{1,9})(?:\.(\d{1,9}))?", version)
+    return (int(found[1]), int(found[2] or 0)) if found else (2, 2)

@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from . import keras2
+from ..layers.legacy import modern_arguments
+from . import keras2, tf_keras
 from .configurations import as_json, parse
 from .hdf5 import Hdf5Reader
 from .matching import LayerWeights
 from .npz import ModelFileError
 
+_KERAS1 = {"Deconvolution2D": "Conv2DTranspose"} | {
+    f"{kind}Convolution{rank}D": f"{kind}Conv{rank}D" for kind in ("", "Separable") for rank in (1, 2, 3)
+}
 _COMPILE = ("loss", "metrics", "weighted_metrics", "loss_weights", "sample_weight_mode")
 _EMPTY: dict[str, Any] = {"streams": [], "iterations": None}
 _CHANNELS_LAST = {"data_format": "channels_last"}
@@ -33,7 +37,8 @@ _EXTENSIONS: dict[str, dict[str, Any]] = {
 def read(reader: Hdf5Reader) -> dict[str, Any]:
     """The description of the model in a file, as `save_model` takes it.
 
-    ``training["iterations"]`` is None where the file has no count of steps but in the optimizer's state.
+    ``training["iterations"]`` is None where the file has no count of steps but in the optimizer's state. ``left_out``
+    says by whom the file was written if what belongs to training is not among it for that reason.
 
     Raises:
         ModelFileError: If there is no model in it, or its description can't be read.
@@ -45,20 +50,34 @@ def read(reader: Hdf5Reader) -> dict[str, Any]:
             "save_weights is read by model.load_weights"
         )
     config = _parsed(reader, "model_config")
-    _name_the_lists(config)
+    version = _version(root)
+    try:
+        _translate(config, version)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{reader.path} is damaged: its model_config can't be read: {error}") from error
     own = {**_EMPTY, **(_parsed(reader, "minikeras") if "minikeras" in root else {})}
-    training = None
-    if "training_config" in root:
+    training = left_out = None
+    if "training_config" in root and keras2.of_tensorflow(version):
+        left_out = f"Keras {version}, whose optimizers are others"
+    elif "training_config" in root:
         found = _parsed(reader, "training_config")
         training = {
             **{name: found.get(name) for name in _COMPILE},
             "optimizer": found.get("optimizer_config"),
             "iterations": own["iterations"],
         }
-    if not keras2.half_pixel_centres(_version(root)):
+    return {"model": config, "training": training, "streams": own["streams"], "left_out": left_out}
+
+
+def _translate(config: dict[str, Any], version: str) -> None:
+    """Change the configuration of a version of Keras into one of minikeras."""
+    _name_as_today(config, version.startswith("1"))
+    if keras2.of_tensorflow(version):
+        for layer in list(_described(config)):
+            tf_keras.translate(layer)
+    if not keras2.half_pixel_centres(version):
         for layer in _upsamplings(config):
             layer["config"].setdefault("half_pixel_centers", False)
-    return {"model": config, "training": training, "streams": own["streams"]}
 
 
 def _parsed(reader: Hdf5Reader, name: str) -> dict[str, Any]:
@@ -76,11 +95,15 @@ def _version(root: Mapping[str, Any]) -> str:
     return version if isinstance(version, str) else "1"
 
 
-def _name_the_lists(config: Any) -> None:
-    """Until version 2.2.2 a Sequential's configuration was the list of its layers; make it what it is now."""
-    for value in _dicts(config):
+def _name_as_today(config: Any, of_keras1: bool) -> None:
+    """Give layers their names since Keras 2; make a dict of the list that a Sequential's layers were until 2.2.2."""
+    for value in list(_dicts(config)):
+        if isinstance(name := value.get("class_name"), str):
+            value["class_name"] = _KERAS1.get(name, name)
         if value.get("class_name") == "Sequential" and isinstance(value.get("config"), list):
             value["config"] = {"layers": value["config"]}
+        elif of_keras1 and isinstance(name, str) and isinstance(value.get("config"), dict):
+            value["config"] = modern_arguments(value["class_name"], value["config"])
 
 
 def _described(config: Any) -> Iterator[dict[str, Any]]:

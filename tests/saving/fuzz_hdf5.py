@@ -30,6 +30,7 @@ from minikeras.saving import ModelFileError, hdf5, hdf5_child
 
 FOLDER = Path(__file__).parents[1] / "reference" / "keras224" / "models"
 SEEDS = [FOLDER / f"{name}.h5" for name in ("auto", "lenet", "resid", "sep", "voxel", "wave")]
+SEEDS += [FOLDER.parents[1] / "keras3" / "models" / "resid.h5", FOLDER.parents[1] / "tf_keras" / "graph.h5"]
 SIGNATURES = re.compile(rb"TREE|SNOD|HEAP|GCOL|OHDR|\x89HDF|FRHP|BTHD")
 NUMBERS = [0, 1, 2, 3, 7, 8, 16, 127, 128, 255, 256, 4096, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**64 - 1]
 VALUES: list[Any] = [
@@ -97,6 +98,12 @@ def change_a_field(data: bytearray, rng: np.random.Generator) -> None:
 
 
 # ---------------------------------------------------------------------- mutations of what the bytes mean
+
+
+def change_the_version(file: Any, rng: np.random.Generator) -> None:
+    file.attrs["keras_version"] = str(
+        rng.choice(["1.2.2", "2.0.8", "2.3.1", "2.2.4-tf", "2.12.0", "3.9.0", "", "9" * 400])
+    ).encode()
 
 
 def change_a_text(file: Any, rng: np.random.Generator) -> None:
@@ -212,6 +219,7 @@ OF_MEANING = [
     change_an_array,
     change_an_array,
     nest_groups,
+    change_the_version,
 ]
 
 

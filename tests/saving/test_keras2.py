@@ -96,6 +96,24 @@ def _weights(file, place):
             yield (layer, name), file[place][layer.decode()][name][()]
 
 
+# ---------------------------------------------------------------------- files of later Keras
+
+LATER = [
+    *sorted((FOLDER.parents[1] / "keras3" / "models").glob("*.h5")),
+    *(FOLDER.parents[1] / "tf_keras").glob("*.h5"),
+]
+
+
+@pytest.mark.parametrize("path", LATER, ids=lambda path: f"{path.parent.parent.name}-{path.stem}")
+def test_a_file_of_later_keras_predicts_as_there_and_says_that_its_training_is_left_out(path):
+    arrays = np.load(path.with_suffix(".npz"))
+    with pytest.warns(UserWarning, match="loaded without what belongs to training. Compile the model again"):
+        model = load_model(path)
+    close(model.predict(arrays["x"]), arrays["after"])
+    assert model.optimizer is None
+    close(load_model(path, compile=False).predict(arrays["x"]), arrays["after"])
+
+
 # ---------------------------------------------------------------------- round trips
 
 
@@ -334,6 +352,8 @@ HUGE = {"class_name": "Dense", "config": {"name": "d", "units": 10**9, "batch_in
         ("training_config", lambda c: c["optimizer_config"].update(class_name="Adam"), "compile=False"),
         ("minikeras", lambda c: c.update(streams=[[0, "lost", {}]]), "the random streams are not those of its layers"),
         ("minikeras", lambda c: c.update(iterations=-5), "iterations"),
+        ("minikeras", lambda c: c.update(iterations="x"), "iterations"),
+        ("minikeras", lambda c: c.update(streams=3), "the random streams are not those of its layers"),
     ],
 )
 def test_a_changed_configuration_is_refused_with_the_files_name(attribute, change, message, tmp_path):
