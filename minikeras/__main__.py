@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import __version__, compat
+from .models import load_model
+from .saving import check_path
 
 _DESCRIPTION = "A small deep-learning framework on NumPy with Keras's manners."
 
@@ -25,6 +27,13 @@ examples:
   minikeras run mnist_cnn.py
   minikeras run train.py --epochs 3 data/
   python -m minikeras run train.py
+"""
+
+
+_FILE_EXAMPLES = """\
+examples:
+  minikeras summary model.h5
+  minikeras convert model.h5 model.npz
 """
 
 
@@ -54,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"minikeras {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_run,):  # each adds one command, and with it the function that it runs
+    for add in (_add_run, _add_summary, _add_convert):  # each adds one command, and with it the function that it runs
         add(commands)
     return parser
 
@@ -74,6 +83,51 @@ def _add_run(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     return compat.run_script(arguments.script, arguments.arguments)
+
+
+def _add_summary(commands: Any) -> None:
+    parser = _file_command(commands, "summary", "show the layers of a model in a file")
+    parser.add_argument("file", metavar="FILE", help=".npz, .h5 or .hdf5")
+    parser.set_defaults(command=_summary)
+
+
+def _summary(arguments: argparse.Namespace) -> int:
+    return _told(lambda: load_model(arguments.file, compile=False).summary())
+
+
+def _add_convert(commands: Any) -> None:
+    parser = _file_command(commands, "convert", "write the model of a file to another one, in the format of its suffix")
+    parser.add_argument("source", metavar="IN", help=".npz, .h5 or .hdf5")
+    parser.add_argument("target", metavar="OUT", help=".npz, .h5 or .hdf5; a file that is there is replaced")
+    parser.set_defaults(command=_convert)
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    def convert() -> None:
+        check_path(arguments.target, "convert")
+        load_model(arguments.source).save(arguments.target)
+
+    return _told(convert)
+
+
+def _told(work: Callable[[], None]) -> int:
+    """Do something with files; what is wrong with them, or the lack of h5py, is a message."""
+    try:
+        work()
+    except (ValueError, ImportError) as error:
+        print(f"minikeras: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _file_command(commands: Any, name: str, what: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}. No code of the file is run.",
+        epilog=f"{_FILE_EXAMPLES}\n{_EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 if __name__ == "__main__":

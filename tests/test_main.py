@@ -155,3 +155,31 @@ def test_help_and_version(arguments, texts, capsys):
     assert not caught.value.code
     output = capsys.readouterr().out
     assert [text for text in texts if text not in output] == []
+
+
+def test_a_file_is_summarised_and_converted_without_loss(tmp_path, capsys):
+    source, target, back = (str(tmp_path / name) for name in ("a.npz", "b.npz", "c.npz"))
+    minikeras.Sequential([minikeras.layers.Dense(3, input_dim=2, name="the_layer")]).save(source)
+    assert main(["summary", source]) == 0
+    assert "the_layer" in capsys.readouterr().out
+    assert main(["convert", source, target]) == main(["convert", target, back]) == 0
+    assert Path(back).read_bytes() == Path(source).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["summary", "none.h5"], "No such file"),
+        (["summary", "bad.npz"], "bad.npz is damaged"),
+        (["convert", "bad.npz", "out.npz"], "bad.npz is damaged"),
+        (["convert", "bad.npz", "out.txt"], "convert writes .npz files"),
+    ],
+)
+def test_a_file_that_cant_be_read_or_written_is_named_and_the_code_is_2(
+    arguments, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    Path("bad.npz").write_bytes(b"PK nothing")
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.npz"]
