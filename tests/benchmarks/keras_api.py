@@ -51,9 +51,9 @@ class KerasApi:
     def model(self, given: Workload) -> Any:
         """The network, compiled."""
         rank = len(given.shape) - 1
-        made = [self.layer(kind, dict(options), rank) for kind, options in given.layers[1:]]
-        kind, options = given.layers[0]
-        model = self.sequential([self.layer(kind, {**options, "input_shape": given.shape}, rank), *made])
+        (kind, options), *others = given.layers
+        first = self.layer(kind, {**options, "input_shape": given.shape}, rank)
+        model = self.sequential([first, *[self.layer(kind, dict(options), rank) for kind, options in others]])
         model.compile(optimizer=given.optimizer, loss=given.loss)
         return model
 
