@@ -26,7 +26,7 @@ _CHILD = os.fspath(Path(__file__).with_name("hdf5_child.py"))
 _DTYPES = {f"<{kind}{size}" for kind in "iu" for size in (2, 4, 8)} | {"|i1", "|u1", "<f2", "<f4", "<f8"}
 _LONGEST_DESCRIPTION = 2**25
 _PATIENCE = 30.0  # seconds that an answer may take besides the reading; the child itself has a second of computing
-_SLOWEST_DISK = 2e6  # bytes per second
+_SLOWEST_DISK = 1e6  # bytes per second
 
 
 class Hdf5Reader:
