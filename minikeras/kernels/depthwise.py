@@ -50,7 +50,8 @@ def depthwise_conv(
     def work(images: slice) -> None:
         for m in range(multiplier):
             _filter(x[images], w[..., m], out[images, ..., m], slide)
-        add_bias_and_activate(out[images].reshape(-1, *sizes, channels * multiplier), bias, activation)
+        part = out[images]
+        add_bias_and_activate(part.reshape(len(part), *sizes, channels * multiplier), bias, activation)
 
     spread(work, len(x), out.size * math.prod(window))
     return out.reshape(len(x), *sizes, channels * multiplier)

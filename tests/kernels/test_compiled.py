@@ -181,3 +181,20 @@ def test_kernels_run_from_several_threads_at_once_give_what_they_give_alone():
     for results in together:
         for result, expected in zip(results, alone, strict=True):
             np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("lengths", [(2, 5), (5, 2), (2, 2), (5,), (2,), (2, 2, 2)])
+@pytest.mark.parametrize("channels", [2, 16])
+def test_windows_that_do_not_fit_leave_no_positions_and_gradients_of_zero(lengths, channels):
+    rank = len(lengths)
+    case = {"strides": (1,) * rank, "dilation": (1,) * rank, "padding": ((0, 0),) * rank}
+    x, w, bias = np.ones((2, *lengths, channels)), np.ones((3,) * rank + (channels, 16)), np.ones(channels)
+    y, compiled = both(kernels.conv, x, w, **case)
+    assert compiled.shape == y.shape
+    assert_same(both(kernels.conv_input_grad, y, w, bias, input_size=lengths, **case), 0)
+    assert_same(both(kernels.conv_kernel_grad, x, y, window=w.shape[:-2], **case), 0)
+    w = w[..., :1]
+    y, compiled = both(kernels.depthwise_conv, x, w, **case)
+    assert compiled.shape == y.shape
+    assert_same(both(kernels.depthwise_input_grad, y, w, input_size=lengths, **case), 0)
+    assert_same(both(kernels.depthwise_kernel_grad, x, y, window=w.shape[:-2], **case), 0)

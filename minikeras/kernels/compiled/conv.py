@@ -156,11 +156,11 @@ def _by_columns(
 ) -> np.ndarray:
     filters, depth = w.shape[-1], math.prod(w.shape[:-1])
     out = np.empty((len(x), *sizes, filters), x.dtype)
-    kernel, results = w.reshape(depth, filters), out.reshape(-1, sizes[-1], filters)
+    kernel, results = w.reshape(depth, filters), out.reshape(_lines(out), sizes[-1], filters)
 
     def work(lines: slice) -> None:
         for block, columns in _columns(x, lines, sizes, slide, filters):
-            result = results[block].reshape(-1, filters)
+            result = results[block].reshape(len(columns), filters)
             np.matmul(columns, kernel, out=result)
             _finish(result, bias, activation)
 
@@ -190,7 +190,7 @@ def _by_sums(
             if rows.stop == lines:
                 _finish(out[block].reshape(-1, channels), bias, activation)
 
-    if lines:
+    if g.size:
         spread(work, len(g), _effort(g.size, depth, g.shape[-1]))
     else:
         out[...] = 0
@@ -201,12 +201,12 @@ def _by_sums(
 def _kernel_grad(x: np.ndarray, g: np.ndarray, slide: Slide) -> np.ndarray:
     channels, filters, sizes = x.shape[-1], g.shape[-1], g.shape[1:-1]
     depth = math.prod(slide.window) * channels
-    cotangent = plain(g).reshape(-1, sizes[-1], filters)
+    cotangent = plain(g).reshape(_lines(g), sizes[-1], filters)
 
     def work(lines: slice) -> np.ndarray:
         total = np.zeros((depth, filters), x.dtype)
         for block, columns in _columns(x, lines, sizes, slide, filters):
-            total += np.matmul(columns.T, cotangent[block].reshape(-1, filters))
+            total += np.matmul(columns.T, cotangent[block].reshape(len(columns), filters))
         return total
 
     parts = spread(work, len(cotangent), _effort(g.size, depth, filters))
@@ -223,16 +223,21 @@ def _columns(
     is_lowered = depth > x.shape[-1] or slide.is_padded or any(s > 1 for s in slide.strides)
     buffer = None
     for part, _ in blocks(lines.stop - lines.start, 1, line_bytes, depth * filters * x.itemsize):
-        block = slice(lines.start + part.start, lines.start + part.stop)
+        block, count = slice(lines.start + part.start, lines.start + part.stop), part.stop - part.start
         if not is_lowered:
-            pixels = source.reshape(-1, *source.shape[3:])
-            yield block, pixels[block].reshape(-1, depth)
+            pixels = source.reshape(_lines(source), *source.shape[3:])
+            yield block, pixels[block].reshape(count * sizes[-1], depth)
             continue
         if buffer is None:  # no later block is larger
-            buffer = np.empty((part.stop - part.start, sizes[-1], depth), x.dtype)
-        columns = buffer[: part.stop - part.start]
+            buffer = np.empty((count, sizes[-1], depth), x.dtype)
+        columns = buffer[:count]
         lower(source, columns, block.start, (1, 1, *sizes)[-3:], *numbers)
-        yield block, columns.reshape(-1, depth)
+        yield block, columns.reshape(count * sizes[-1], depth)
+
+
+def _lines(array: np.ndarray) -> int:
+    """How many lines of pixels an array (N, *spatial, C) has, also where they are empty."""
+    return math.prod(array.shape[:-2])
 
 
 def _finish(rows: np.ndarray, bias: np.ndarray | None, activation: str | None) -> None:

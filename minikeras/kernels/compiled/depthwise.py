@@ -111,7 +111,7 @@ def _convolve(
     channels = kernel.shape[1]
     source = plain(_two_axes(_widened(x, channels)))
     run = max(RUN // channels, 1) if slide.strides[-1] == 1 else 1
-    start = np.zeros(channels, x.dtype) if bias is None else plain(bias)
+    start = np.zeros(run * channels, x.dtype) if bias is None else np.tile(bias, run)
     is_relu = activation == "relu"
     _sum_over_taps(source, np.tile(kernel, run), start, _two_axes(out), is_relu, *_numbers(slide))
     if activation is not None and not is_relu:
@@ -148,20 +148,32 @@ def _numbers(slide: Slide) -> Ints:
 
 
 @compiled
-def _add_nine(y, o, a, p, steps_a, b, q, steps_b, n):  # type: ignore[no-untyped-def]
-    """Add to ``y[o : o + n]`` the sum of nine products of as many elements, `steps` behind ``a[p]`` and ``b[q]``."""
-    p0, p1, p2 = p + steps_a[0], p + steps_a[1], p + steps_a[2]
-    p3, p4, p5 = p + steps_a[3], p + steps_a[4], p + steps_a[5]
-    p6, p7, p8 = p + steps_a[6], p + steps_a[7], p + steps_a[8]
-    q0, q1, q2 = q + steps_b[0], q + steps_b[1], q + steps_b[2]
-    q3, q4, q5 = q + steps_b[3], q + steps_b[4], q + steps_b[5]
-    q6, q7, q8 = q + steps_b[6], q + steps_b[7], q + steps_b[8]
+def _add_nine(y, o, a, p, steps_a, b, q, steps_b, k, n):  # type: ignore[no-untyped-def]
+    """Add to ``y[o : o + n]`` the sum of nine products of as many elements.
+
+    They begin at ``a[p + steps_a[k]]`` and ``b[q + steps_b[k]]``, at the next steps, and so on.
+    """
+    p0, p1, p2 = p + steps_a[k], p + steps_a[k + 1], p + steps_a[k + 2]
+    p3, p4, p5 = p + steps_a[k + 3], p + steps_a[k + 4], p + steps_a[k + 5]
+    p6, p7, p8 = p + steps_a[k + 6], p + steps_a[k + 7], p + steps_a[k + 8]
+    q0, q1, q2 = q + steps_b[k], q + steps_b[k + 1], q + steps_b[k + 2]
+    q3, q4, q5 = q + steps_b[k + 3], q + steps_b[k + 4], q + steps_b[k + 5]
+    q6, q7, q8 = q + steps_b[k + 6], q + steps_b[k + 7], q + steps_b[k + 8]
     for c in range(n):
         y[o + c] += (
             (a[p0 + c] * b[q0 + c] + a[p1 + c] * b[q1 + c] + a[p2 + c] * b[q2 + c])
             + (a[p3 + c] * b[q3 + c] + a[p4 + c] * b[q4 + c] + a[p5 + c] * b[q5 + c])
             + (a[p6 + c] * b[q6 + c] + a[p7 + c] * b[q7 + c] + a[p8 + c] * b[q8 + c])
         )
+
+
+@compiled
+def _add_three(y, o, a, p, steps_a, b, q, steps_b, k, n):  # type: ignore[no-untyped-def]
+    """As `_add_nine`, of three."""
+    p0, p1, p2 = p + steps_a[k], p + steps_a[k + 1], p + steps_a[k + 2]
+    q0, q1, q2 = q + steps_b[k], q + steps_b[k + 1], q + steps_b[k + 2]
+    for c in range(n):
+        y[o + c] += a[p0 + c] * b[q0 + c] + a[p1 + c] * b[q1 + c] + a[p2 + c] * b[q2 + c]
 
 
 @compiled
@@ -187,32 +199,47 @@ def _sum_over_taps(x, w, bias, out, is_relu, columns, stride_h, stride_w, dilati
     down, along = _tap_offsets(taps, columns, dilation_h, dilation_w)
     steps = ((down * width + along) * n).astype(np.uintp)
     kernels = (np.arange(taps) * w.shape[1]).astype(np.uintp)
-    first = min(-(-lo_w // stride_w), positions)  # from which on all taps read the input, and where that ends
+    first = min(max(-(-lo_w // stride_w), 0), positions)  # from which on all taps read the input, and where that ends
     last = max(min((width - 1 - along[-1] + lo_w) // stride_w + 1, positions), first)
+    whole = np.zeros(taps, np.bool_)  # whether a tap is done from first to last
     for image in range(images):
         for i in range(out.shape[1]):
             here, top = (image * out.shape[1] + i) * positions, i * stride_h - lo_h
-            for j in range(positions):
-                for c in range(n):
-                    out[image, i, j, c] = bias[c]
-            nines = taps // 9 * 9 if top >= 0 and top + down[-1] < height and last > first else 0
-            for tap in range(0, nines, 9):
-                for j in range(first, last, run):
+            for j in range(0, positions, run):
+                o = np.uintp((here + j) * n)
+                for e in range(np.uintp(min(run, positions - j) * n)):
+                    y[o + e] = bias[e]
+            all_rows, tap = top >= 0 and top + down[-1] < height, 0
+            while tap < taps:
+                row, many = top + down[tap], 1
+                if all_rows and tap + 9 <= taps:
+                    many = 9
+                elif tap + 3 <= taps and down[tap] == down[tap + 2] and 0 <= row < height:
+                    many = 3
+                for k in range(tap, tap + many):
+                    whole[k] = many > 1 and last > first
+                for j in range(first, last if many > 1 else first, run):
                     size = np.uintp(min(run, last - j) * n)
-                    p = np.uintp(((image * height + top) * width + j * stride_w - lo_w) * n)
-                    _add_nine(y, np.uintp((here + j) * n), a, p, steps[tap:], b, kernels[tap], kernels, size)
+                    o, p = (
+                        np.uintp((here + j) * n),
+                        np.uintp(((image * height + top) * width + j * stride_w - lo_w) * n),
+                    )
+                    if many == 9:
+                        _add_nine(y, o, a, p, steps, b, np.uintp(0), kernels, tap, size)
+                    else:
+                        _add_three(y, o, a, p, steps, b, np.uintp(0), kernels, tap, size)
+                tap += many
             for tap in range(taps):
                 row = top + down[tap]
                 if row < 0 or row >= height:
                     continue
                 offset = along[tap] - lo_w
-                start, stop = max(-(offset // stride_w), 0), min((width - 1 - offset) // stride_w + 1, positions)
-                j = start
+                j, stop = max(-(offset // stride_w), 0), min((width - 1 - offset) // stride_w + 1, positions)
                 while j < stop:
-                    if tap < nines and first <= j < last:
+                    if whole[tap] and first <= j < last:
                         j = last
                         continue
-                    size = min(run, (first if tap < nines and j < first else stop) - j)
+                    size = min(run, (min(first, stop) if whole[tap] and j < first else stop) - j)
                     p = np.uintp(((image * height + row) * width + j * stride_w + offset) * n)
                     _add_one(y, np.uintp((here + j) * n), a, p, b, kernels[tap], np.uintp(size * n))
                     j += size
@@ -263,8 +290,11 @@ def _sum_over_pixels(x, g, dw, columns, stride_h, stride_w, dilation_h, dilation
                     p = np.uintp(((image * height + i * stride_h + above) * width + j * stride_w + offset) * n)
                     q = np.uintp(((image * rows + i) * positions + j) * n)
                     if i + 9 <= lower:
-                        _add_nine(y, o, a, p, steps_a, b, q, steps_b, size)
+                        _add_nine(y, o, a, p, steps_a, b, q, steps_b, 0, size)
                         i += 9
+                    elif i + 3 <= lower:
+                        _add_three(y, o, a, p, steps_a, b, q, steps_b, 0, size)
+                        i += 3
                     else:
                         _add_one(y, o, a, p, b, q, size)
                         i += 1
