@@ -134,7 +134,7 @@ def examine(
     analytic = gradient.reshape(-1)[indices].astype(np.float64) / weight + 0.0  # no -0
     numeric, errors = numeric / weight, errors / abs(weight)
     for kink in kinks:
-        kink.low, kink.high = sorted((kink.low / weight, kink.high / weight))
+        kink.low, kink.high = sorted((kink.low / weight + 0.0, kink.high / weight + 0.0))
     finite = np.concatenate([analytic, numeric])[np.isfinite(np.concatenate([analytic, numeric]))]
     scale = float(np.abs(finite).max(initial=0.0))
     differences = np.abs(analytic - numeric)
@@ -219,7 +219,7 @@ def _kink(line: Line, index: int, unit: float, scale: float) -> Kink | None:
         or not line.breaks()
     ):
         return None
-    low, high = sorted(slope / unit for slope in line.one_sided(small))
+    low, high = sorted(slope / unit + 0.0 for slope in line.one_sided(small))  # no -0
     return Kink(index, low, high)
 
 
