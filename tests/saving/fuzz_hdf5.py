@@ -319,8 +319,8 @@ def stage(path: str) -> str:
     return "loaded" if all(np.isfinite(array).all() for array in weights) else "loaded, weights not finite"
 
 
-def fuzz(cases: int, seed: int, keep: Path | None = None) -> dict[str, Any]:
-    """Load so many mutated files.
+def fuzz(cases: int, seed: int, keep: Path | None = None, seconds: float = float("inf")) -> dict[str, Any]:
+    """Load so many mutated files, or as many as the seconds allow.
 
     Returns:
         Counts by stage, what failed, and the worst time in seconds and memory in MiB.
@@ -333,7 +333,10 @@ def fuzz(cases: int, seed: int, keep: Path | None = None) -> dict[str, Any]:
     try:
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            end = time.monotonic() + seconds
             for case in range(cases):
+                if time.monotonic() > end:
+                    break
                 path = os.path.join(folder, "case.h5")
                 what = mutated(np.random.default_rng([seed, case]), path)
                 begin = time.perf_counter()
@@ -366,5 +369,6 @@ if __name__ == "__main__":
     parser.add_argument("--cases", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
     options = parser.parse_args()
-    print(json.dumps(fuzz(options.cases, options.seed, options.keep), indent=1))
+    print(json.dumps(fuzz(options.cases, options.seed, options.keep, options.seconds), indent=1))
