@@ -128,7 +128,7 @@ def test_a_wrong_value_in_keras_json_is_a_warning_and_the_others_are_taken(
     messages = [str(warning.message) for warning in caught]
     assert len(messages) == 2
     assert all(message.startswith(str(tmp_path / "keras.json")) for message in messages)
-    assert '"float64". Received: \'double\'; the default stays.' in messages[0]
+    assert "\"float64\". Received: 'double'; the default stays." in messages[0]
     assert "epsilon must be a real number" in messages[1]
     assert (config.floatx(), config.epsilon(), config.image_data_format()) == ("float32", 1e-7, "channels_first")
 

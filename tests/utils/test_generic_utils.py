@@ -40,9 +40,7 @@ def test_an_unknown_name_is_refused_with_what_was_looked_for() -> None:
         utils.deserialize_keras_object("Scal", {"Scale": Scale}, printable_module_name="layer")
 
 
-@pytest.mark.parametrize(
-    "name", ["HDF5Matrix", "h5dict", "multi_gpu_model", "convert_all_kernels_in_model"]
-)
+@pytest.mark.parametrize("name", ["HDF5Matrix", "h5dict", "multi_gpu_model", "convert_all_kernels_in_model"])
 def test_what_is_left_out_says_what_to_do_instead(name: str) -> None:
     with pytest.raises(ImportError, match=f"minikeras.utils.{name} isn't part of minikeras: .{{20}}"):
         getattr(utils, name)
