@@ -34,7 +34,7 @@ train: .venv/.installed-$(VERSION)
 test: .venv/.installed-$(VERSION) .venv-minimal/.pytest-$(VERSION)
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m mypy
-	.venv-minimal/bin/python -m pytest -q
+	.venv-minimal/bin/python -m pytest -q -m "not slow"
 	.venv/bin/python -m pytest --cov
 
 bench: .venv/.installed-$(VERSION)

@@ -200,7 +200,18 @@ class Line:
             falling = last > 1 and all(bends[k - 1] >= 5.0 * bends[k] for k in (last - 1, last))
             start = 0 if falling else last + 1  # where it is smooth, bends fall with the step till rounding hides them
         slopes = np.array([self.central(step) for step in steps[start:]])
-        return neville(np.array(steps[start:]), slopes, noise=self.noise(1.0))
+        power = 1 if self.falls_with_the_step() else 2
+        return neville(np.array(steps[start:]), slopes, noise=self.noise(1.0), power=power)
+
+    def falls_with_the_step(self) -> bool:
+        """Whether central differences converge in proportion to the step, as where the second derivative jumps.
+
+        Where a function is smooth they converge with the square of the step.
+        """
+        changes = np.abs(np.diff([self.central(step) for step in self.probe.steps.sweep[1:5]]))
+        ratio = self.probe.steps.sweep[2] / self.probe.steps.sweep[1]
+        falls = (changes[1:] > 0.5 * ratio * changes[:-1]) & (changes[1:] < 2.0 * ratio * changes[:-1])
+        return bool(falls.all())
 
     def _at(self, step: float) -> np.ndarray:
         arrays = [*self.probe.points]
@@ -217,14 +228,15 @@ def _alike(wide: np.ndarray, narrow: np.ndarray) -> bool:
     )
 
 
-def neville(steps: np.ndarray, slopes: np.ndarray, columns: int = 3, noise: float = 0.0) -> Slope:
+def neville(steps: np.ndarray, slopes: np.ndarray, columns: int = 3, noise: float = 0.0, power: int = 2) -> Slope:
     """Extrapolate central differences to the step 0.
 
     Args:
         steps: From large to small.
-        slopes: The central difference for each; errors are even powers of the step, plus rounding.
+        slopes: The central difference for each; errors are powers of the step, plus rounding.
         columns: How many powers to remove at most.
         noise: Of the values, as far as it is known.
+        power: 2 if the errors have even powers only, else 1.
 
     Returns:
         The entry of the tableau with the smallest estimate of its error: the larger of the differences to the two
@@ -237,7 +249,7 @@ def neville(steps: np.ndarray, slopes: np.ndarray, columns: int = 3, noise: floa
         floor = float(rounding[np.isfinite(rounding)].max(initial=noise)) / steps
         previous = slopes
         for column in range(1, min(columns, len(steps) - 1) + 1):
-            ratio = (steps[:-column] / steps[column:]) ** 2
+            ratio = (steps[:-column] / steps[column:]) ** power
             current = (ratio * previous[1:] - previous[:-1]) / (ratio - 1.0)
             errors = np.maximum(np.abs(current - previous[1:]), np.abs(current - previous[:-1]))
             errors = np.maximum(errors, floor[column:])

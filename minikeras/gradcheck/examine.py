@@ -114,6 +114,7 @@ def examine(
     size = gradient.size
     indices = np.arange(size) if size <= ALL else _suspects(probe, i, gradient, rng)
     lines = [probe.element(i, int(index)) for index in indices]
+    units = [float(line.moves[i].flat[index]) for line, index in zip(lines, indices, strict=True)]
     outputs = probe.outputs.size
     keep = outputs * len(indices) <= ENTRIES
     measured = np.empty((outputs, len(indices))) if keep else None
@@ -124,7 +125,7 @@ def examine(
         seen = [lines[k].seen_noise() for k in rng.permutation(len(lines))[:3]]
         probe.noise_of_values = max(probe.noise_of_values, float(np.median(seen)) if seen else 0.0)
         for k, line in enumerate(lines):
-            unit = float(next(iter(line.moves.values())).flat[indices[k]])
+            unit = units[k]
             rates, error, kink = _measure(line, int(indices[k]), unit, bound * abs(unit))
             numeric[k], errors[k] = float(rates @ probe.cotangent) / unit, error / abs(unit)
             if measured is not None:
@@ -137,6 +138,9 @@ def examine(
         kink.low, kink.high = sorted((kink.low / weight + 0.0, kink.high / weight + 0.0))
     finite = np.concatenate([analytic, numeric])[np.isfinite(np.concatenate([analytic, numeric]))]
     scale = float(np.abs(finite).max(initial=0.0))
+    if not analytic.any():  # a slope of nothing but rounding is small beside what wide steps show
+        wide = np.array([line.central(probe.steps.sweep[0]) for line in lines]) / units / weight
+        scale = max(scale, float(np.abs(wide[np.isfinite(wide)]).max(initial=0.0)))
     differences = np.abs(analytic - numeric)
     lost = _lost(lines, indices, differences, rtol * scale) / abs(weight)
     worst = int(np.argmax(np.where(np.isnan(differences), np.inf, differences))) if len(indices) else 0
@@ -175,7 +179,7 @@ def _measure(line: Line, index: int, unit: float, scale: float) -> tuple[np.ndar
     error = abs(float((rates - close) @ cotangent))
     size = max(scale, abs(float(rates @ cotangent)))  # in this order, scale where the slope is NaN
     straight = line.bend(fine) <= max(0.3 * line.bend(coarse), line.negligible_bend(fine, size))
-    if straight and max(error, line.noise(fine)) <= 1e-5 * size:
+    if straight and max(error, line.noise(fine)) <= 1e-5 * size and not line.falls_with_the_step():
         return rates, 1e-3 * error + 4.0 * line.noise(fine), None
     kink = _kink(line, index, unit, size)
     if kink is not None:

@@ -33,6 +33,27 @@ def test_a_kink_at_any_distance_is_no_mistake(distance, size):
         assert report.results[0].verdict.kind in ("agrees", "kink")
 
 
+@pytest.mark.parametrize("function", [ops.softsign, lambda x: ops.relu(x) ** 2, lambda x: x * ops.absolute(x)])
+@pytest.mark.parametrize("size", [3, 40])
+def test_a_second_derivative_that_jumps_at_the_point_is_no_mistake(function, size):
+    x = RNG.normal(size=size)
+    x[1] = 0.0
+    for seed in range(20):
+        assert (report := check_gradients(function, x, seed=seed)).ok, report
+
+
+def test_a_mistake_where_the_second_derivative_jumps_is_found():
+    @primitive
+    def squared_relu(x):
+        return np.maximum(x, 0.0) ** 2
+
+    squared_relu.vjps(x=lambda g, x: g * ops.where(x == 0.0, 1e-6, 2.0 * ops.relu(x)))
+    x = RNG.normal(size=12)
+    x[1] = 0.0
+    for seed in range(20):
+        assert not check_gradients(squared_relu, x, seed=seed)
+
+
 @pytest.mark.parametrize("size", [3, 40])
 def test_a_kink_is_named_with_its_element_and_the_slopes_beside_it(size):
     x = RNG.normal(size=size)
