@@ -456,6 +456,15 @@ def test_steps_end_evaluation_and_prediction_of_arrays():
     assert model.predict(X, batch_size=10, steps=2).shape == (20, 3)
 
 
+@pytest.fixture
+def _interruptible():
+    """What was started in the background of a shell ignores the interrupt key."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_the_interrupt_key_works_while_training_waits_for_a_batch():
     class Slow(Batches):
         def __getitem__(self, index):
