@@ -3,9 +3,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from tests.gradcheck.confusion import Score, score
 from tests.gradcheck.planting import Mutation, Other
 from tests.gradcheck.seeds import seeds
+
+pytestmark = pytest.mark.slow
 
 
 def said(kind: str, certain: bool, *truths: str) -> Mutation:

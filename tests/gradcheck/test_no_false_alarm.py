@@ -14,6 +14,8 @@ from tests.gradcheck.zoo import ZOO
 from tests.gradcheck.zoo import Case as LayerCase
 from tests.ops import cases
 
+pytestmark = pytest.mark.slow
+
 TABLES = [importlib.import_module(f"tests.ops.test_{name}") for name in (
     "conv", "elementwise", "linalg", "nn", "pool", "reduce", "resize", "shape")]  # fmt: skip
 OPERATIONS = [case for table in TABLES for case in table.CASES]

@@ -12,6 +12,8 @@ from tests.gradcheck.planting import Function, Mutation
 from tests.gradcheck.seeds import seeds
 from tests.gradcheck.subjects import SUBJECTS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.name)
 def test_a_planted_mistake_is_found(mutation: Mutation) -> None:
