@@ -7,6 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 
+LEAST = 4
+"""Calls that a turn measures at least."""
+
+
 class Missing(Exception):
     """The contender can't do it."""
 
@@ -15,13 +19,14 @@ def timed(function: Callable[[], Any], seconds: float, most: int = 200) -> list[
     """How many milliseconds each of several calls takes.
 
     Args:
-        function: What is called, at least once.
-        seconds: Then no further call begins.
+        function: What is called, at least `LEAST` times, and once before, as whoever has waited begins slowly.
+        seconds: Then no further call begins, but for those.
         most: So many calls at most.
     """
     times: list[float] = []
+    function()
     end = time.perf_counter() + seconds
-    while not times or (len(times) < most and time.perf_counter() < end):
+    while len(times) < LEAST or (len(times) < most and time.perf_counter() < end):
         start = time.perf_counter()
         function()
         times.append(1e3 * (time.perf_counter() - start))
