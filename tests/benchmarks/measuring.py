@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-
 LEAST = 4
 """Calls that a turn measures at least."""
 
