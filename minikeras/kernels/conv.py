@@ -55,7 +55,7 @@ def conv(
     def work(images: slice) -> None:
         _convolve(x[images], w, bias, out[images], slide, groups, activation)
 
-    spread(work, len(x), _effort(out.size, math.prod(w.shape[:-1]), w.shape[-1]))
+    spread(work, len(x), effort(out.size, math.prod(w.shape[:-1]), w.shape[-1]))
     return out
 
 
@@ -101,10 +101,10 @@ def conv_input_grad(
         spread(
             lambda images: _scatter_products(g[images], w, bias, out[images], pairs, activation),
             len(g),
-            _effort(g.size, math.prod(w.shape[:-1]), w.shape[-1]),
+            effort(g.size, math.prod(w.shape[:-1]), w.shape[-1]),
         )
         return out
-    reversed_kernel = _transposed_kernel(w, groups)
+    reversed_kernel = transposed_kernel(w, groups)
     parts = phases(input_size, g.shape[1:-1], window, strides, dilation, padding)
 
     def work(images: slice) -> None:
@@ -117,7 +117,7 @@ def conv_input_grad(
                 add_bias_and_activate(part, bias, activation)
 
     depth = math.prod(window) * w.shape[-1] // groups
-    spread(work, len(g), _effort(out.size // math.prod(strides), depth, out.shape[-1]))
+    spread(work, len(g), effort(out.size // math.prod(strides), depth, out.shape[-1]))
     return out
 
 
@@ -144,10 +144,10 @@ def conv_kernel_grad(
         mirrored = mirrored_padding(slide)
         if all(lo >= 0 and hi >= 0 for lo, hi in mirrored):  # lower the smaller one: with stride 1 they are symmetric
             dw = conv_kernel_grad(g, x, window=window, strides=strides, padding=mirrored, dilation=dilation)
-            return np.ascontiguousarray(_transposed_kernel(dw, 1))
+            return np.ascontiguousarray(transposed_kernel(dw))
     by = _kernel_grad_by_tap if lowers_by_tap(sizes, slide, channels) else _kernel_grad_by_position
-    effort = _effort(g.size, math.prod(window) * channels, filters)
-    parts = spread(lambda images: by(x[images], g[images], slide, groups), len(x), effort)
+    cost = effort(g.size, math.prod(window) * channels, filters)
+    parts = spread(lambda images: by(x[images], g[images], slide, groups), len(x), cost)
     return sum(parts[1:], start=parts[0])
 
 
@@ -172,9 +172,9 @@ def _kernel_grad_by_tap(x: np.ndarray, g: np.ndarray, slide: Slide, groups: int)
     return np.ascontiguousarray(total.swapaxes(0, 1)).reshape(*slide.window, channels, filters)
 
 
-def _effort(results: int, depth: int, filters: int) -> int:
+def effort(results: int, depth: int, filters: int) -> int:
     """The elements of the columns, and a sixteenth of the products, which BLAS makes so much faster than copies."""
-    return results * depth // filters + results * depth // 16
+    return results * depth // max(filters, 1) + results * depth // 16
 
 
 def _convolve(
@@ -297,7 +297,7 @@ def _scatter_products(
         add_bias_and_activate(target, bias, activation)
 
 
-def _transposed_kernel(w: np.ndarray, groups: int) -> np.ndarray:
+def transposed_kernel(w: np.ndarray, groups: int = 1) -> np.ndarray:
     """(*window, C/G, F) with taps reversed and the channels' roles exchanged: (*window, F/G, C)."""
     *window, channels, filters = w.shape
     w = w[(slice(None, None, -1),) * len(window)]

@@ -17,6 +17,7 @@ from ...core import tiers
 from ...core.threads import spread
 from .. import conv as by_numpy
 from ..blocks import blocks
+from ..conv import effort, transposed_kernel
 from ..epilogue import add_bias_and_activate
 from ..geometry import Ints, Padding, Slide, mirrored_padding, output_lengths
 from . import winograd
@@ -51,9 +52,9 @@ def conv(
     sizes = output_lengths(x.shape[1:-1], *slide)
     if _suits_winograd(len(x), sizes, slide, w.shape[-2:]):
         return winograd.convolve(x, w, bias, sizes=sizes, padding=padding, activation=activation)
-    if math.prod(slide.window) > 1 and _has_few(w.shape[-1], w.shape[-2], slide):
+    if _has_few(w.shape[-1], w.shape[-2], slide):
         mirrored = slide._replace(padding=mirrored_padding(slide))
-        return _by_sums(x, _transposed(w), bias, sizes, mirrored, activation)
+        return _by_sums(x, transposed_kernel(w), bias, sizes, mirrored, activation)
     if _has_short_runs(x.shape[-1], slide) and math.prod(slide.window[:-1]) > 3:
         return by_numpy.conv(x, w, bias, **_options(slide), activation=activation)
     return _by_columns(x, w, bias, sizes, slide, activation)
@@ -85,9 +86,11 @@ def conv_input_grad(
         )
     mirrored = mirrored_padding(slide)
     if _suits_winograd(len(g), input_size, slide, w.shape[-2:]):
-        return winograd.convolve(g, _transposed(w), bias, sizes=input_size, padding=mirrored, activation=activation)
+        return winograd.convolve(
+            g, transposed_kernel(w), bias, sizes=input_size, padding=mirrored, activation=activation
+        )
     if slide.strides == slide.window == (1,) * len(slide.window) or _has_few(w.shape[-1], w.shape[-2], slide):
-        return _by_columns(g, _transposed(w), bias, input_size, slide._replace(padding=mirrored), activation)
+        return _by_columns(g, transposed_kernel(w), bias, input_size, slide._replace(padding=mirrored), activation)
     return _by_sums(g, w, bias, input_size, slide, activation)
 
 
@@ -103,11 +106,9 @@ def conv_kernel_grad(
         return by_numpy.conv_kernel_grad(x, g, window=window, **_options(slide), groups=groups)
     if _suits_winograd(len(x), g.shape[1:-1], slide, (channels, filters)):
         return winograd.kernel_grad(x, g, padding)
-    if math.prod(slide.window) > 1 and _has_few(
-        filters, channels, slide
-    ):  # lower the smaller one: with stride 1 they are symmetric
+    if _has_few(filters, channels, slide):  # lower the smaller one: with stride 1 they are symmetric
         mirrored = slide._replace(padding=mirrored_padding(slide))
-        return plain(_transposed(_kernel_grad(g, x, mirrored)))
+        return plain(transposed_kernel(_kernel_grad(g, x, mirrored)))
     if _has_short_runs(channels, slide):
         return by_numpy.conv_kernel_grad(x, g, window=window, **_options(slide))
     return _kernel_grad(x, g, slide)
@@ -140,7 +141,7 @@ def _suits_winograd(images: int, sizes: Ints, slide: Slide, channels: Ints) -> b
 
 def _has_few(filters: int, channels: int, slide: Slide) -> bool:
     """Whether columns of `filters` are much less to copy than those of `channels`, where both are possible."""
-    return 2 * filters <= channels and all(s == 1 for s in slide.strides)
+    return 2 * filters <= channels and math.prod(slide.window) > 1 and all(s == 1 for s in slide.strides)
 
 
 def _has_short_runs(channels: int, slide: Slide) -> bool:
@@ -164,7 +165,7 @@ def _by_columns(
             np.matmul(columns, kernel, out=result)
             _finish(result, bias, activation)
 
-    spread(work, len(results), _effort(out.size, depth, filters))
+    spread(work, len(results), effort(out.size, depth, filters))
     return out
 
 
@@ -191,7 +192,7 @@ def _by_sums(
                 _finish(out[block].reshape(-1, channels), bias, activation)
 
     if g.size:
-        spread(work, len(g), _effort(g.size, depth, g.shape[-1]))
+        spread(work, len(g), effort(g.size, depth, g.shape[-1]))
     else:
         out[...] = 0
         _finish(out.reshape(-1, channels), bias, activation)
@@ -209,7 +210,7 @@ def _kernel_grad(x: np.ndarray, g: np.ndarray, slide: Slide) -> np.ndarray:
             total += np.matmul(columns.T, cotangent[block].reshape(len(columns), filters))
         return total
 
-    parts = spread(work, len(cotangent), _effort(g.size, depth, filters))
+    parts = spread(work, len(cotangent), effort(g.size, depth, filters))
     return sum(parts[1:], start=parts[0]).reshape(*slide.window, channels, filters)
 
 
@@ -245,13 +246,3 @@ def _finish(rows: np.ndarray, bias: np.ndarray | None, activation: str | None) -
         add_bias_and_activate(rows, bias, activation)
     elif bias is not None or activation is not None:
         add_bias(rows, np.zeros(rows.shape[-1], rows.dtype) if bias is None else plain(bias), activation == "relu")
-
-
-def _transposed(w: np.ndarray) -> np.ndarray:
-    """(*window, C, F) with taps reversed and the channels' roles exchanged: (*window, F, C)."""
-    return w[(slice(None, None, -1),) * (w.ndim - 2)].swapaxes(-1, -2)
-
-
-def _effort(results: int, depth: int, filters: int) -> int:
-    """The elements of the columns, and a sixteenth of the products, which BLAS makes so much faster than copies."""
-    return results * depth // max(filters, 1) + results * depth // 16
