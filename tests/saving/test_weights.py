@@ -349,7 +349,7 @@ def test_a_header_that_asks_for_petabytes_allocates_nothing(tmp_path):
         header, {"descr": "<f8", "fortran_order": False, "shape": (10**6, 10**6, 10**3)}
     )
     rewritten(path, lambda name, data: header.getvalue() if "conv/kernel" in name else data)
-    with pytest.raises(ModelFileError, match=r"conv +kernel +\(3, 3, 1, 4\) +\(1000000, 1000000, 1000\)"):
+    with pytest.raises(ModelFileError, match=r"w.npz .*'conv/kernel': its shape \(1000000, 1000000, 1000\) takes 8000000000000000 bytes"):
         net().load_weights(path)
 
 
@@ -358,7 +358,7 @@ def test_a_member_twice_is_refused(tmp_path):
     net().save_weights(path)
     with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as archive:
         archive.writestr("conv/bias.npy", npy(np.zeros(4)))
-    with pytest.raises(ModelFileError, match=r"'conv/bias.npy' is not an array of its own"):
+    with pytest.raises(ModelFileError, match=r"'conv/bias.npy' is in it twice"):
         net().load_weights(path)
 
 
@@ -366,7 +366,7 @@ def test_a_compression_that_numpy_does_not_write_is_refused(tmp_path):
     path = tmp_path / "w.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
         archive.writestr("conv/bias.npy", npy(np.zeros(4)))
-    with pytest.raises(ModelFileError, match="is compressed in a way that NumPy doesn't write"):
+    with pytest.raises(ModelFileError, match="'conv/bias.npy' is compressed in a way that NumPy and Keras don't write: 12"):
         net().load_weights(path)
 
 
@@ -379,7 +379,7 @@ def test_a_size_that_the_directory_claims_and_the_data_lack_is_refused(tmp_path)
     directory = data.rindex(b"dense/bias.npy") - 46
     assert data[directory + 24 : directory + 28] == sizes[0]
     path.write_bytes(data[: directory + 24] + (999).to_bytes(4, "little") + data[directory + 28 :])
-    with pytest.raises(ModelFileError, match="has another size than its shape"):
+    with pytest.raises(ModelFileError, match="'dense/bias.npy' declares 999 bytes, and takes 140"):
         model.load_weights(path)
 
 
@@ -388,7 +388,7 @@ def test_a_member_that_is_no_array_is_refused(tmp_path):
     net().save_weights(path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("../../evil.py", "print('hello')")
-    with pytest.raises(ModelFileError, match="is not an array of its own"):
+    with pytest.raises(ModelFileError, match=r"the member '../../evil.py' is no array"):
         net().load_weights(path)
 
 
