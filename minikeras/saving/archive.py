@@ -3,8 +3,8 @@
 Python's ``zipfile`` reads what it can. Here an archive is what NumPy and Keras write, or it is refused: the directory
 at its end and the headers before the members say the same, the members lie side by side from the first byte on, nothing
 is encrypted, linked or compressed beyond deflate, and no size is believed before it was compared with the bytes that
-are there. A member is read by its exact name, to memory. Names are keys: nothing is ever extracted, so what looks like a
-path leads nowhere.
+are there. A member is read by its exact name, to memory. Names are keys: nothing is ever extracted, so what looks like
+a path leads nowhere.
 
 The format: PKWARE, APPNOTE.TXT, version 6.3.10 (2022).
 """

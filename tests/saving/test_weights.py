@@ -349,7 +349,7 @@ def test_a_header_that_asks_for_petabytes_allocates_nothing(tmp_path):
         header, {"descr": "<f8", "fortran_order": False, "shape": (10**6, 10**6, 10**3)}
     )
     rewritten(path, lambda name, data: header.getvalue() if "conv/kernel" in name else data)
-    with pytest.raises(ModelFileError, match=r"w.npz .*'conv/kernel': its shape \(1000000, 1000000, 1000\) takes 8000000000000000 bytes"):
+    with pytest.raises(ModelFileError, match=r"w.npz .*'conv/kernel': its shape \(1000000, .* takes 8000000000000000 by"):
         net().load_weights(path)
 
 
@@ -366,7 +366,7 @@ def test_a_compression_that_numpy_does_not_write_is_refused(tmp_path):
     path = tmp_path / "w.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
         archive.writestr("conv/bias.npy", npy(np.zeros(4)))
-    with pytest.raises(ModelFileError, match="'conv/bias.npy' is compressed in a way that NumPy and Keras don't write: 12"):
+    with pytest.raises(ModelFileError, match=r"'conv/bias.npy' is compressed in a way that NumPy and Keras"):
         net().load_weights(path)
 
 
@@ -379,7 +379,7 @@ def test_a_size_that_the_directory_claims_and_the_data_lack_is_refused(tmp_path)
     directory = data.rindex(b"dense/bias.npy") - 46
     assert data[directory + 24 : directory + 28] == sizes[0]
     path.write_bytes(data[: directory + 24] + (999).to_bytes(4, "little") + data[directory + 28 :])
-    with pytest.raises(ModelFileError, match="'dense/bias.npy' declares 999 bytes, and takes 140"):
+    with pytest.raises(ModelFileError, match=r"'dense/bias.npy' declares 999 bytes, and takes 140"):
         model.load_weights(path)
 
 
