@@ -106,13 +106,13 @@ def test_fashion_mnist(fashion: tuple[Site, dict[str, np.ndarray]], tmp_path: Pa
     ("content", "message"),
     [
         (b"no gzip file", "is broken"),
-        (gzip.compress(b"\0\0\x08\x01\0\0\0\x05abcd"), r"announces 5 bytes of shape \(5,\)"),
-        (gzip.compress(b"\0\0\x08\x01\0\0\0\x03abcd"), r"announces 3 bytes of shape \(3,\)"),
-        (gzip.compress(b"\0\0\x08\x01\x7f\xff\xff\xff" + b"a" * 100), "announces 2147483647 bytes"),
-        (gzip.compress(b"\0\0\x0d\x01\0\0\0\x04abcd"), "is no IDX file of bytes with 1 axes"),
-        (gzip.compress(b"\0\0\x08\x01\xff\xff\xff\xff"), "is no IDX file"),
-        (gzip.compress(b"\0\0\x08"), "is no IDX file"),
-        (gzip.compress(b"\0\0\x08\x01\0\0\0\x04abcd")[:-9], "is broken"),
+        (gzip.compress(b"\0\0\x08\x01\0\0\0\x05abcd", mtime=0), r"announces 5 bytes of shape \(5,\)"),
+        (gzip.compress(b"\0\0\x08\x01\0\0\0\x03abcd", mtime=0), r"announces 3 bytes of shape \(3,\)"),
+        (gzip.compress(b"\0\0\x08\x01\x7f\xff\xff\xff" + b"a" * 100, mtime=0), "announces 2147483647 bytes"),
+        (gzip.compress(b"\0\0\x0d\x01\0\0\0\x04abcd", mtime=0), "is no IDX file of bytes with 1 axes"),
+        (gzip.compress(b"\0\0\x08\x01\xff\xff\xff\xff", mtime=0), "is no IDX file"),
+        (gzip.compress(b"\0\0\x08", mtime=0), "is no IDX file"),
+        (gzip.compress(b"\0\0\x08\x01\0\0\0\x04abcd", mtime=0)[:-9], "is broken"),
     ],
 )
 def test_a_broken_idx_file_is_named(content: bytes, message: str, fashion: tuple[Site, dict[str, np.ndarray]]) -> None:

@@ -34,7 +34,9 @@ PAIRS = [
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-45, 1e-4, 1e4, 1e30])
-@pytest.mark.parametrize(("loss", "activation"), PAIRS, ids=str)
+@pytest.mark.parametrize(
+    ("loss", "activation"), PAIRS, ids=lambda value: value.func.__name__ if isinstance(value, partial) else str(value)
+)
 def test_a_layer_and_its_loss_stay_finite_and_so_do_the_weights(loss: Any, activation: Any, scale: float) -> None:
     model = Sequential([layers.Dense(3, activation=activation, input_shape=(2,), kernel_initializer="ones")])
     model.compile("adam", loss)

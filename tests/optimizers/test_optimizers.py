@@ -21,6 +21,11 @@ ALL = [SGD, RMSprop, Adagrad, Adadelta, Adam, Adamax, Nadam]
 EVERY_KIND = [*[cls() for cls in ALL], SGD(momentum=0.9), SGD(momentum=0.9, nesterov=True), Adam(amsgrad=True)]
 
 
+def kind_of(value):
+    """What the value is called in the name of a test: the same in every process, unlike its address."""
+    return type(value).__name__ if isinstance(value, optimizers.Optimizer) else str(value)
+
+
 def fresh(optimizer):
     return optimizers.deserialize(optimizers.serialize(optimizer))
 
@@ -52,7 +57,7 @@ def test_the_path_is_that_of_keras(case, dtype):
     assert_close(path, reference()[f"opt/{case}"])
 
 
-@pytest.mark.parametrize("optimizer", EVERY_KIND, ids=str)
+@pytest.mark.parametrize("optimizer", EVERY_KIND, ids=kind_of)
 def test_a_parameter_of_many_blocks_goes_as_each_of_its_elements(optimizer):
     rng = np.random.default_rng(0)
     size = 2 * BLOCK + 5
@@ -65,7 +70,7 @@ def test_a_parameter_of_many_blocks_goes_as_each_of_its_elements(optimizer):
     np.testing.assert_allclose(whole.numpy()[[0, BLOCK - 1, BLOCK, -1]], ends.numpy(), rtol=1e-13)
 
 
-@pytest.mark.parametrize("optimizer", EVERY_KIND, ids=str)
+@pytest.mark.parametrize("optimizer", EVERY_KIND, ids=kind_of)
 def test_shape_and_layout_of_a_parameter_make_no_difference(optimizer):
     rng = np.random.default_rng(0)
     values, g = rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
@@ -78,7 +83,7 @@ def test_shape_and_layout_of_a_parameter_make_no_difference(optimizer):
     assert scalar.numpy() == flat.numpy()[0]
 
 
-@pytest.mark.parametrize("optimizer", EVERY_KIND, ids=str)
+@pytest.mark.parametrize("optimizer", EVERY_KIND, ids=kind_of)
 def test_gradients_are_left_alone_and_versions_rise(optimizer):
     w, g = Parameter(np.ones(4)), np.full(4, 10.0)
     optimizer = fresh(optimizer)
@@ -96,7 +101,7 @@ def test_gradients_may_be_tensors_and_of_another_dtype():
     np.testing.assert_array_equal(w.numpy(), [0.5, 0.0])
 
 
-@pytest.mark.parametrize("optimizer", EVERY_KIND, ids=str)
+@pytest.mark.parametrize("optimizer", EVERY_KIND, ids=kind_of)
 def test_a_step_allocates_little_once_the_state_is_there(optimizer):
     w, g = Parameter(np.ones(50 * BLOCK, np.float32)), np.ones(50 * BLOCK, np.float32)
     optimizer = fresh(optimizer)
@@ -151,7 +156,7 @@ def test_constraints_are_applied_after_the_update_and_off_the_tape():
 # ---------------------------------------------------------------------- state
 
 
-@pytest.mark.parametrize("optimizer", EVERY_KIND, ids=str)
+@pytest.mark.parametrize("optimizer", EVERY_KIND, ids=kind_of)
 def test_a_path_goes_on_where_the_saved_state_left_it(optimizer):
     full = quadratic_path(fresh(optimizer), "float64")
     first = fresh(optimizer)
@@ -178,7 +183,7 @@ def test_a_path_goes_on_where_the_saved_state_left_it(optimizer):
         (Adamax(), [(), (2, 3), (3,), (2, 3), (3,)]),
         (Nadam(), [(), (2, 3), (3,), (2, 3), (3,)]),
     ],
-    ids=str,
+    ids=kind_of,
 )
 def test_the_state_is_in_the_order_of_keras(optimizer, shapes):
     params = [Parameter(np.zeros((2, 3), np.float32)), Parameter(np.zeros(3, np.float32))]
@@ -216,7 +221,7 @@ def test_a_frozen_step_count_of_nadam_follows_from_iterations():
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
-@pytest.mark.parametrize("optimizer", EVERY_KIND, ids=str)
+@pytest.mark.parametrize("optimizer", EVERY_KIND, ids=kind_of)
 def test_a_copy_or_a_pickle_goes_on_by_itself(optimizer, duplicate):
     optimizer, w = fresh(optimizer), Parameter(np.ones(3))
     optimizer.apply_gradients([np.ones(3)], [w])
@@ -359,7 +364,7 @@ def test_a_wrong_call_names_optimizer_argument_and_what_was_expected(call, error
         call()
 
 
-@pytest.mark.parametrize("kind", EVERY_KIND, ids=str)
+@pytest.mark.parametrize("kind", EVERY_KIND, ids=kind_of)
 def test_parameters_updated_together_move_as_each_would_alone(kind):
     rng = np.random.default_rng(0)
     shapes = [(3, 4), (), (5,), (70, 70), (2, 2, 2), (60, 60), (60, 60), (60, 60), (60, 60)]  # small, large, many small
