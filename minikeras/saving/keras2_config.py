@@ -11,7 +11,7 @@ import numpy as np
 
 from ..layers.legacy import modern_arguments
 from . import keras2, tf_keras
-from .configurations import as_json, parse
+from .configurations import parse, text_of
 from .hdf5 import Hdf5Reader
 from .matching import LayerWeights
 from .npz import ModelFileError
@@ -144,19 +144,19 @@ def content(
     own = {"streams": description["streams"], "iterations": (training or {}).get("iterations")}
     texts = {
         "keras_version": _sampling_version(model),
-        "minikeras": json.dumps(own, default=as_json),
+        "minikeras": text_of(own),
     }
     _make_inputs_explicit(model)
     for layer in _described(model):
         defaults = {"groups": 1, **_EXTENSIONS.get(layer["class_name"], {})}
         for name in [name for name, value in defaults.items() if layer["config"].get(name) == value]:
             del layer["config"][name]
-    texts["model_config"] = json.dumps(model)
+    texts["model_config"] = text_of(model)
     optimizer = ""
     if training:
         optimizer = training["optimizer"]["class_name"]
         compiled = {"optimizer_config": training["optimizer"], **{name: training[name] for name in _COMPILE}}
-        texts["training_config"] = json.dumps(compiled)
+        texts["training_config"] = text_of(compiled)
     return keras2.model_content(texts, layers, optimizer, state)
 
 
@@ -181,7 +181,7 @@ def _make_inputs_explicit(model: Any) -> None:
 
 def _plain(config: Any) -> Any:
     """A copy, of what JSON has."""
-    return json.loads(json.dumps(config, default=as_json))
+    return json.loads(text_of(config))
 
 
 def _sampling_version(model: Any) -> str:

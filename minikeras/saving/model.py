@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from . import keras2, keras2_config
-from .configurations import as_json, parse
+from .configurations import parse, text_of
 from .hdf5 import MAGIC, Hdf5Reader, write_hdf5
 from .matching import LayerWeights, WeightsFile, match
 from .npz import ModelFileError, NpzReader, write_npz
+from .safetensors import is_safetensors
 from .weights import MODEL_KEY, MODEL_PREFIX, NpzWeights, by_name, is_hdf5
 
 _FORMAT = 1
@@ -41,7 +41,7 @@ def save_model(
     if is_hdf5(path):
         write_hdf5(path, *keras2_config.content(description, layers, optimizer))
         return
-    text = json.dumps({"format": _FORMAT, **description}, default=as_json)
+    text = text_of({"format": _FORMAT, **description})
     arrays = {MODEL_KEY: np.frombuffer(text.encode(), np.uint8), **by_name(layers, MODEL_PREFIX)}
     write_npz(path, arrays | {f"{_OPTIMIZER_PREFIX}{i}": array for i, array in enumerate(optimizer)})
 
@@ -90,8 +90,10 @@ def open_model(path: str | os.PathLike[str]) -> AbstractContextManager[ModelFile
         ImportError: If it takes h5py, which isn't installed.
     """
     with open(path, "rb") as file:
-        start = file.read(len(MAGIC))
-    return _open_keras2(path) if start == MAGIC else _open_npz(path)
+        start = file.read(9)
+    if is_safetensors(start):
+        raise ModelFileError(f"{os.fspath(path)} holds weights only, no model. model.load_weights reads it")
+    return _open_keras2(path) if start.startswith(MAGIC) else _open_npz(path)
 
 
 @contextmanager

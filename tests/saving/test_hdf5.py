@@ -138,12 +138,41 @@ def test_arrays_that_share_their_bytes_are_refused(tmp_path):
         (" " * (2**24 + 1), "is longer than"),
         ("[1]", "must be a JSON object"),
         ('{"a"', "Expecting"),
-        ('{"a": ' + "9" * 5000 + "}", "Exceeds the limit"),
+        ("{" + "0," * 10**6 + "}", "more than 1000000 values"),
+        ("{" + '"a":0,' * 300_001 + "}", "more than 300000 keys"),
+        ('{"a": ' + "9" * 101 + "}", "an integer of 101 digits"),
+        ('{"a": 1e400}', "the number 1e400 is too large"),
+        ('{"a": 0.' + "1" * 200 + "}", "too large or too long"),
+        ('{"a": NaN}', "NaN is no number of JSON"),
+        ('{"a": [-Infinity]}', "-Infinity is no number of JSON"),
+        ('{"a": {"b": 1, "b": 2}}', "the key 'b' is there twice"),
+        ('{"a": "\\ud800"}', "surrogates not allowed"),
+        ('{"\\uDBff": 1}', "surrogates not allowed"),
+        (b'{"a": "\xed\xa0\x80"}', "can't decode"),
+        ('{"a": 1}'.encode("utf-16"), "can't decode"),
+        ('{"a": 1}'.encode("utf-16-le"), "Expecting property name"),
     ],
 )
 def test_a_configuration_without_measure_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         parse(text)
+
+
+def test_what_is_unusual_but_right_is_read():
+    assert parse('{"a": "\\ud83d\\ude00", "b": ' + str(2**128) + ', "c": 1e-300}') == {
+        "a": "\N{GRINNING FACE}",
+        "b": 2**128,
+        "c": 1e-300,
+    }
+
+
+@pytest.mark.parametrize("filling", ["[", "\\\\", '\\"[', ",", "é["])
+def test_strings_over_the_edges_of_pieces_are_strings(filling, monkeypatch):
+    monkeypatch.setattr("minikeras.saving.configurations._PIECE", 7)
+    text = f'{{"a": ["{filling * 200}", [1, "{filling}"]]}}'
+    assert parse(text) == json.loads(text)
+    with pytest.raises(ValueError, match="nested deeper than 100"):
+        parse(f'{{"a": "{filling * 50}", "b": {"[" * 100}')
 
 
 def test_brackets_in_strings_are_not_nesting():
