@@ -21,8 +21,9 @@ HOUSE = """
     core.symbolic core
     kernels.geometry kernels.blocks kernels.reduction kernels.activation kernels.epilogue kernels.depthwise
     kernels.lowering kernels.conv kernels.resize kernels.pool kernels.normalization
-    kernels.compiled.jit kernels.compiled.depthwise kernels.compiled.winograd kernels.compiled.lowering
-    kernels.compiled.conv kernels.compiled.pool kernels.compiled.activation kernels.compiled kernels
+    kernels.steps kernels.compiled.jit kernels.compiled.depthwise kernels.compiled.winograd kernels.compiled.lowering
+    kernels.compiled.conv kernels.compiled.pool kernels.compiled.activation kernels.compiled.steps
+    kernels.compiled kernels
 
     ops.elementwise ops.shape ops.reduce ops.epilogue ops.linalg ops.windows ops.conv ops.pool ops.resize ops.nn
     ops.interop ops
@@ -46,8 +47,8 @@ HOUSE = """
     debug.looking debug.finite debug.origin debug.anomaly debug.tables debug.tape debug.gradients debug.counting
     debug.profile_report debug.profiler debug
     saving.errors saving.atomic saving.archive saving.npy saving.npz saving.matching saving.hdf5_child
-    saving.hdf5 saving.keras2 saving.configurations saving.tf_keras saving.keras2_config saving.weights saving.model
-    saving
+    saving.configurations saving.hdf5 saving.keras2 saving.safetensors saving.tf_keras saving.keras2_config
+    saving.weights saving.model saving
     utils.left_out utils.conv_utils utils.np_utils utils.progress utils.progbar utils.generic_utils utils.io_utils
     utils.archives utils.download utils.sequence utils.enqueuer utils.data_utils utils.flat_parameters
     utils.layer_utils utils.diagram utils.layered_layout utils.svg utils.vis_utils utils

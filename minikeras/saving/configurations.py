@@ -86,9 +86,9 @@ def _check_form(data: bytes) -> None:
         steps = _STEP[piece] * outside
         depths = depth + np.cumsum(steps, dtype=np.int32)
         depth = int(depths[-1])
-        containers += np.count_nonzero(steps > 0)
-        keys += np.count_nonzero((piece == ord(":")) & outside)
-        commas += np.count_nonzero((piece == ord(",")) & outside)
+        containers += int(np.count_nonzero(steps > 0))
+        keys += int(np.count_nonzero((piece == ord(":")) & outside))
+        commas += int(np.count_nonzero((piece == ord(",")) & outside))
         if depths.max() > DEEPEST:
             raise ValueError(f"a description that is nested deeper than {DEEPEST}")
     if containers > MOST_CONTAINERS:

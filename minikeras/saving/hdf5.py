@@ -17,7 +17,8 @@ from typing import IO, Any
 import numpy as np
 
 from .atomic import atomic_write
-from .npz import ModelFileError
+from .configurations import parse
+from .errors import ModelFileError
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 Texts = Mapping[str, "str | list[str]"]
@@ -34,6 +35,7 @@ class Hdf5Reader:
 
     Args:
         path: The file.
+        data: Its content, if it is a member of an archive; else it is read from the path.
 
     Attributes:
         path: The file.
@@ -46,8 +48,9 @@ class Hdf5Reader:
         ModelFileError: If it is damaged, or holds something else than groups, numbers and texts.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], data: bytes | None = None) -> None:
         self.path = os.fspath(path)
+        self._data = data
         self.attributes: dict[str, dict[str, Any]] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
         self._dtypes: dict[str, str] = {}
@@ -55,10 +58,15 @@ class Hdf5Reader:
 
     def __enter__(self) -> Hdf5Reader:
         folders = _folders()
-        with open(self.path, "rb") as file:
-            self._seconds = _PATIENCE + os.fstat(file.fileno()).st_size / _SLOWEST_DISK
+        if self._data is None:
+            with open(self.path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+        else:
+            size = len(self._data)
+        self._seconds = _PATIENCE + size / _SLOWEST_DISK
+        source = os.path.abspath(self.path) if self._data is None else ""
         self._child = subprocess.Popen(
-            [sys.executable, "-I", "-S", _CHILD, os.path.abspath(self.path), *folders],
+            [sys.executable, "-I", "-S", _CHILD, source, *folders],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -82,7 +90,7 @@ class Hdf5Reader:
         """
         array = np.empty(self.shapes[path], self._dtypes[path])
         with self._hurry():
-            self._ask(path)
+            self._send(json.dumps(path).encode() + b"\n")
             if self._receive(1) != b"+":
                 raise self._damaged(self._receive(self._length(1000)).decode("utf-8", "replace"))
             self._receive_into(array)
@@ -90,9 +98,12 @@ class Hdf5Reader:
 
     def _read_description(self) -> None:
         with self._hurry():
+            if self._data is not None:
+                self._send(len(self._data).to_bytes(8, "little"), self._data)
+                self._data = None
             text = self._receive(self._length(_LONGEST_DESCRIPTION))
         try:
-            found = json.loads(text)
+            found = parse(text, _LONGEST_DESCRIPTION)
             error = found.get("error")
             if error is None:
                 self._take(found["attributes"], found["datasets"])
@@ -110,9 +121,10 @@ class Hdf5Reader:
             self.shapes[path] = tuple(shape)
             self._dtypes[path] = dtype
 
-    def _ask(self, path: str) -> None:
+    def _send(self, *parts: bytes) -> None:
         with suppress(BrokenPipeError):  # why, the end of the answer tells
-            self._pipe(self._child.stdin).write(json.dumps(path).encode() + b"\n")
+            for part in parts:
+                self._pipe(self._child.stdin).write(part)
             self._pipe(self._child.stdin).flush()
 
     def _length(self, most: int) -> int:

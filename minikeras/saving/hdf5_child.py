@@ -5,12 +5,14 @@ error message in the other one. After the imports the process may open no file, 
 has little time and memory, and gets the open file as an object of Python, so that libhdf5 opens nothing by name.
 
 It runs as a script, isolated, with the folders of NumPy and h5py as its only extra ones: ``hdf5_child.py FILE FOLDER
-...``, and imports nothing of minikeras. To the standard output go a length (8 bytes) and a description in JSON. Then,
+...``, and imports nothing of minikeras. If FILE is empty, a length (8 bytes) and the content of the file come from the
+standard input. To the standard output go a length (8 bytes) and a description in JSON. Then,
 for each path that comes as a line of JSON, either ``b"+"`` and the array's bytes, or ``b"-"``, a length and a message.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -214,9 +216,9 @@ def main() -> None:
     sys.path += folders
     import h5py
 
-    size = os.path.getsize(path)
-    answers = sys.stdout.buffer
-    with open(path, "rb", buffering=0) as data:
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    size = os.path.getsize(path) if path else int.from_bytes(requests.read(8), "little")
+    with open(path, "rb", buffering=0) if path else io.BytesIO(requests.read(size)) as data:
         limit_memory(size)
         limit(size)
         try:
@@ -228,7 +230,7 @@ def main() -> None:
         answers.write(len(text).to_bytes(8, "little") + text)
         answers.flush()
         if file is not None:
-            serve(h5py, file, found["datasets"], sys.stdin.buffer, answers)
+            serve(h5py, file, found["datasets"], requests, answers)
         os._exit(0)  # nothing is to be saved, and closing a damaged file is one more thing that can crash
 
 

@@ -36,6 +36,18 @@ def test_arrays_and_texts_come_back_as_they_were(tmp_path):
             np.testing.assert_array_equal(found, array)
 
 
+def test_a_file_that_is_a_member_of_an_archive_is_read_from_its_bytes(tmp_path):
+    path = tmp_path / "a.h5"
+    write_hdf5(path, {"": {"model_config": "{}"}}, {"a": np.arange(2**18)})
+    data = path.read_bytes()
+    path.unlink()
+    with Hdf5Reader("m.keras", data) as reader:
+        assert reader.attributes[""] == {"model_config": "{}"}
+        np.testing.assert_array_equal(reader.read("a"), np.arange(2**18))
+    with pytest.raises(ModelFileError, match=r"^m\.keras is damaged or no file of Keras"), Hdf5Reader("m.keras", b"x"):
+        pass
+
+
 def test_big_endian_and_compressed_arrays_are_read(tmp_path):
     data = np.random.default_rng(0).normal(size=(50, 40))
     with h5py.File(tmp_path / "a.h5", "w", libver="latest") as file:
