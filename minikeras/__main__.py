@@ -9,7 +9,7 @@ from typing import Any
 
 from . import __version__, compat
 from .models import load_model
-from .saving import check_path
+from .saving import check_path, holds_weights_only
 
 _DESCRIPTION = "A small deep-learning framework on NumPy with Keras's manners."
 
@@ -34,6 +34,7 @@ _FILE_EXAMPLES = """\
 examples:
   minikeras summary model.h5
   minikeras convert model.h5 model.npz
+  minikeras convert model.h5 weights.safetensors
 """
 
 
@@ -98,14 +99,21 @@ def _summary(arguments: argparse.Namespace) -> int:
 def _add_convert(commands: Any) -> None:
     parser = _file_command(commands, "convert", "write the model of a file to another one, in the format of its suffix")
     parser.add_argument("source", metavar="IN", help=".npz, .h5 or .hdf5")
-    parser.add_argument("target", metavar="OUT", help=".npz, .h5 or .hdf5; a file that is there is replaced")
+    parser.add_argument(
+        "target",
+        metavar="OUT",
+        help=".npz, .h5, .hdf5, or .safetensors for the weights only; a file that is there is replaced",
+    )
     parser.set_defaults(command=_convert)
 
 
 def _convert(arguments: argparse.Namespace) -> int:
     def convert() -> None:
-        check_path(arguments.target, "convert")
-        load_model(arguments.source).save(arguments.target)
+        check_path(arguments.target, "convert", weights=True)
+        if holds_weights_only(arguments.target):
+            load_model(arguments.source, compile=False).save_weights(arguments.target)
+        else:
+            load_model(arguments.source).save(arguments.target)
 
     return _told(convert)
 

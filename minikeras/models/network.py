@@ -211,12 +211,13 @@ class Network(Trainer):
         save_model(self, filepath, overwrite, include_optimizer)
 
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write all weights to one file, ``.npz`` or Keras 2's ``.h5``.
+        """Write all weights to one file, ``.npz``, ``.safetensors`` or Keras 2's ``.h5``.
 
         The file is written beside its place and moved there when complete, so that a crash leaves the old one whole.
 
         Args:
-            filepath: Path that ends in ``.npz``, or in ``.h5`` or ``.hdf5`` for a file that Keras reads too.
+            filepath: Path that ends in ``.npz`` or ``.safetensors``, or in ``.h5`` or ``.hdf5`` for a file that Keras
+                reads too.
             overwrite: Whether to replace a file that is there.
 
         Raises:

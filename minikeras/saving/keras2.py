@@ -49,6 +49,8 @@ class Keras2Weights:
         ModelFileError: If it holds no weights in Keras's layout.
     """
 
+    ordered = True
+
     def __init__(self, reader: Hdf5Reader) -> None:
         self.path = reader.path
         self.layers: dict[str, dict[str, tuple[int, ...]]] = {}

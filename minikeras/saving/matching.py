@@ -52,6 +52,10 @@ class WeightsFile(Protocol):
     def layers(self) -> Mapping[str, Mapping[str, Shape]]:
         """From the name of each layer that has weights to their shapes by name, in the order of the file."""
 
+    @property
+    def ordered(self) -> bool:
+        """Whether the order of the layers is that of a model."""
+
     def names(self, own: LayerWeights, layer: str) -> dict[str, str]:
         """What the weights of a layer of the model, by their names there, would be called in a layer of the file."""
 
@@ -116,7 +120,16 @@ def match(
 
 
 def _in_order(file: WeightsFile, layers: Sequence[LayerWeights]) -> list[tuple[LayerWeights | None, str | None]]:
-    return list(itertools.zip_longest(layers, file.layers))
+    if file.ordered:
+        return list(itertools.zip_longest(layers, file.layers))
+    own = [layer.layer for layer in layers]
+    if set(own) != set(file.layers):
+        raise ModelFileError(
+            f"{file.path} doesn't say in which order its layers are, and they have other names than the model's: the "
+            f"model has {_some(own)}; the file has {_some(map(repr, file.layers))}. load_weights(..., by_name=True) "
+            "loads those that have the same name"
+        )
+    return _by_name(file, layers)
 
 
 def _by_name(file: WeightsFile, layers: Sequence[LayerWeights]) -> list[tuple[LayerWeights | None, str | None]]:

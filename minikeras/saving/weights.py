@@ -1,7 +1,8 @@
-"""The weights of layers in one file, ``.npz`` or HDF5."""
+"""The weights of layers in one file: ``.npz``, HDF5 or ``.safetensors``."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +12,7 @@ import numpy as np
 
 from ..core.tensor import Parameter
 from ..layers.base import Layer
-from . import keras2
+from . import keras2, safetensors
 from .hdf5 import MAGIC, require_h5py, write_hdf5
 from .matching import LayerWeights, WeightsFile, match
 from .npz import NpzReader, write_npz
@@ -41,20 +42,27 @@ def describe_weights(layers: Iterable[Layer]) -> list[LayerWeights]:
     ]
 
 
-def check_path(path: str | os.PathLike[str], use: str, overwrite: bool = True) -> None:
+def check_path(path: str | os.PathLike[str], use: str, overwrite: bool = True, weights: bool = False) -> None:
     """Refuse a path that can't be saved to.
 
     Args:
         path: The file.
         use: Who saves, for the message.
         overwrite: Whether a file may be there.
+        weights: Whether a file that holds weights only will do.
 
     Raises:
-        ValueError: If the path doesn't end in ``.npz``, ``.h5`` or ``.hdf5``.
+        ValueError: If the path doesn't end in ``.npz``, ``.h5`` or ``.hdf5``; or, for weights, ``.safetensors``.
         FileExistsError: If a file is there that must not be replaced.
         ImportError: If the file needs h5py, which isn't installed.
     """
-    if not os.fspath(path).endswith((".npz", *HDF5_SUFFIXES)):
+    if holds_weights_only(path):
+        if not weights:
+            raise ValueError(
+                f"{use} writes whole models, and a .safetensors file holds weights only: model.save_weights writes it. "
+                f"Received: {os.fspath(path)!r}"
+            )
+    elif not os.fspath(path).endswith((".npz", *HDF5_SUFFIXES)):
         raise ValueError(
             f"{use} writes .npz files, and Keras 2's .h5 files: the path must end in '.npz', '.h5' or '.hdf5'. "
             f"Received: {os.fspath(path)!r}"
@@ -65,16 +73,21 @@ def check_path(path: str | os.PathLike[str], use: str, overwrite: bool = True) -
         raise FileExistsError(f"{os.fspath(path)!r} is there already, and overwrite is False")
 
 
+def holds_weights_only(path: str | os.PathLike[str]) -> bool:
+    """Whether a file of this name is of a format that has no place for an architecture."""
+    return os.fspath(path).endswith(safetensors.SUFFIX)
+
+
 def is_hdf5(path: str | os.PathLike[str]) -> bool:
     """Whether a file of this name is to be an HDF5 file."""
     return os.fspath(path).endswith(HDF5_SUFFIXES)
 
 
 def save_weights(path: str | os.PathLike[str], layers: Sequence[LayerWeights], overwrite: bool = True) -> None:
-    """Write weights: to ``.npz`` under the names "layer/weight", to ``.h5`` as Keras 2 does.
+    """Write weights: to ``.npz`` and ``.safetensors`` under the names "layer/weight", to ``.h5`` as Keras 2 does.
 
     Args:
-        path: Ends in ``.npz``, ``.h5`` or ``.hdf5``.
+        path: Ends in ``.npz``, ``.h5``, ``.hdf5`` or ``.safetensors``.
         layers: What `describe_weights` gives.
         overwrite: Whether to replace a file that is there.
 
@@ -82,9 +95,12 @@ def save_weights(path: str | os.PathLike[str], layers: Sequence[LayerWeights], o
         ValueError: If the path has another suffix.
         FileExistsError: If a file is there that must not be replaced.
     """
-    check_path(path, "save_weights", overwrite)
+    check_path(path, "save_weights", overwrite, weights=True)
     if is_hdf5(path):
         write_hdf5(path, *keras2.weights_content(layers))
+    elif holds_weights_only(path):
+        order = json.dumps([layer.layer for layer in layers])
+        safetensors.write_safetensors(path, by_name(layers), {"format": "np", safetensors.LAYERS_KEY: order})
     else:
         write_npz(path, by_name(layers))
 
@@ -139,7 +155,9 @@ def open_weights(path: str | os.PathLike[str]) -> AbstractContextManager[Weights
         ModelFileError: If it is damaged.
     """
     with open(path, "rb") as file:
-        start = file.read(8)
+        start = file.read(9)
+    if safetensors.is_safetensors(start):
+        return safetensors.open_weights(path)
     return next((opener for magic, opener in _FORMATS.items() if start.startswith(magic)), open_npz)(path)
 
 
@@ -164,6 +182,8 @@ class NpzWeights:
         reader: The archive.
         prefix: "" for a file of weights, `MODEL_PREFIX` for one of a model.
     """
+
+    ordered = True
 
     def __init__(self, reader: NpzReader, prefix: str = "") -> None:
         self.path = reader.path
