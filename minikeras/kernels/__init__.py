@@ -16,11 +16,26 @@ from .normalization import batch_norm, batch_norm_grad, channel_affine
 from .pool import average_pool, average_pool_grad, max_pool, max_pool_values, pool_gather, pool_scatter
 from .reduction import channel_sum, middle_sum
 from .resize import block_sum, upsample_linear, upsample_linear_grad, upsample_nearest
+from .steps import (
+    adadelta_step,
+    adagrad_step,
+    adam_step,
+    adamax_step,
+    momentum_step,
+    nadam_step,
+    rmsprop_step,
+    sgd_step,
+    step_length,
+)
 
 for _name in compiled.__all__:
     globals()[_name] = tiered(globals()[_name], getattr(compiled, _name))
 
 __all__ = [
+    "adadelta_step",
+    "adagrad_step",
+    "adam_step",
+    "adamax_step",
     "average_pool",
     "average_pool_grad",
     "batch_norm",
@@ -38,11 +53,16 @@ __all__ = [
     "max_pool",
     "max_pool_values",
     "middle_sum",
+    "momentum_step",
+    "nadam_step",
     "output_length",
     "output_lengths",
     "pool_gather",
     "pool_scatter",
     "relu_grad",
+    "rmsprop_step",
+    "sgd_step",
+    "step_length",
     "taps",
     "transposed_length",
     "upsample_linear",

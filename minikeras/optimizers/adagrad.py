@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-import numpy as np
-
+from .. import kernels
 from .base import Optimizer, Rule, fuzz
-from .clipping import square
 from .hyperparameter import Hyperparameter
 
 
@@ -31,19 +30,7 @@ class Adagrad(Optimizer):
         self.decay = decay
 
     def rule(self, rate: float, step: int) -> Rule:
-        epsilon = float(self.epsilon)
-
-        def update(p: np.ndarray, g: np.ndarray, scratch: list[np.ndarray], a: np.ndarray) -> None:
-            s = scratch[0]
-            g = square(g, s)
-            try:
-                with np.errstate(over="raise"):
-                    a += s
-            except FloatingPointError:
-                np.minimum(a, np.finfo(a.dtype).max, out=a)
-            _descend(p, g, a, rate, epsilon, s)
-
-        return update
+        return partial(kernels.adagrad_step, rate=rate, epsilon=float(self.epsilon))
 
 
 class RMSprop(Optimizer):
@@ -71,15 +58,7 @@ class RMSprop(Optimizer):
         self.decay = decay
 
     def rule(self, rate: float, step: int) -> Rule:
-        rho, epsilon = float(self.rho), float(self.epsilon)
-
-        def update(p: np.ndarray, g: np.ndarray, scratch: list[np.ndarray], a: np.ndarray) -> None:
-            s = scratch[0]
-            g = square(g, s)
-            average_squares(a, s, rho)
-            _descend(p, g, a, rate, epsilon, s)
-
-        return update
+        return partial(kernels.rmsprop_step, rate=rate, rho=float(self.rho), epsilon=float(self.epsilon))
 
 
 class Adadelta(Optimizer):
@@ -110,33 +89,4 @@ class Adadelta(Optimizer):
         self.decay = decay
 
     def rule(self, rate: float, step: int) -> Rule:
-        rho, epsilon = float(self.rho), float(self.epsilon)
-
-        def update(p: np.ndarray, g: np.ndarray, scratch: list[np.ndarray], a: np.ndarray, d: np.ndarray) -> None:
-            u, s = scratch
-            g = square(g, s)
-            average_squares(a, s, rho)
-            np.sqrt(np.add(d, epsilon, out=u), out=u)
-            u /= np.sqrt(np.add(a, epsilon, out=s), out=s)
-            u *= g
-            average_squares(d, np.square(u, out=s), rho)
-            u *= rate
-            p -= u
-
-        return update
-
-
-def average_squares(a: np.ndarray, squares: np.ndarray, rho: float) -> None:
-    """``a = rho * a + (1 - rho) * squares``, in place; the squares are changed too."""
-    squares *= 1.0 - rho
-    a *= rho
-    a += squares
-
-
-def _descend(p: np.ndarray, g: np.ndarray, a: np.ndarray, rate: float, epsilon: float, scratch: np.ndarray) -> None:
-    """``p -= rate * g / (sqrt(a) + epsilon)``, in place."""
-    np.sqrt(a, out=scratch)
-    scratch += epsilon
-    np.divide(g, scratch, out=scratch)
-    scratch *= rate
-    p -= scratch
+        return partial(kernels.adadelta_step, rate=rate, rho=float(self.rho), epsilon=float(self.epsilon))

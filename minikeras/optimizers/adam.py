@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .. import checks
+from .. import checks, kernels
 from ..core.tensor import Parameter
-from .adagrad import average_squares
 from .base import Optimizer, Rule, fuzz
-from .clipping import square
 from .hyperparameter import Hyperparameter
 
 
@@ -57,23 +56,16 @@ class Adam(Optimizer):
         return (1,) if slot == "vhat" and not self.amsgrad else param.shape  # Keras keeps one zero then
 
     def rule(self, rate: float, step: int) -> Rule:
-        beta_1, beta_2, epsilon, amsgrad = float(self.beta_1), float(self.beta_2), float(self.epsilon), self.amsgrad
+        beta_1, beta_2 = float(self.beta_1), float(self.beta_2)
         corrected = rate * math.sqrt(1.0 - beta_2**step) / (1.0 - beta_1**step)
-
-        def update(
-            p: np.ndarray, g: np.ndarray, scratch: list[np.ndarray], m: np.ndarray, v: np.ndarray, vhat: np.ndarray
-        ) -> None:
-            s = scratch[0]
-            g = square(g, s)
-            average_squares(v, s, beta_2)
-            _average(m, g, beta_1, s)
-            np.sqrt(np.maximum(vhat, v, out=vhat) if amsgrad else v, out=s)
-            s += epsilon
-            np.divide(m, s, out=s)
-            s *= corrected
-            p -= s
-
-        return update
+        return partial(
+            kernels.adam_step,
+            rate=corrected,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=float(self.epsilon),
+            amsgrad=self.amsgrad,
+        )
 
 
 class Adamax(Optimizer):
@@ -112,20 +104,9 @@ class Adamax(Optimizer):
         self.decay = decay
 
     def rule(self, rate: float, step: int) -> Rule:
-        beta_1, beta_2, epsilon = float(self.beta_1), float(self.beta_2), float(self.epsilon)
+        beta_1, beta_2 = float(self.beta_1), float(self.beta_2)
         corrected = rate / (1.0 - beta_1**step)
-
-        def update(p: np.ndarray, g: np.ndarray, scratch: list[np.ndarray], m: np.ndarray, u: np.ndarray) -> None:
-            s = scratch[0]
-            _average(m, g, beta_1, s)
-            u *= beta_2
-            np.maximum(u, np.abs(g, out=s), out=u)
-            np.add(u, epsilon, out=s)
-            np.divide(m, s, out=s)
-            s *= corrected
-            p -= s
-
-        return update
+        return partial(kernels.adamax_step, rate=corrected, beta_1=beta_1, beta_2=beta_2, epsilon=float(self.epsilon))
 
 
 class Nadam(Optimizer):
@@ -163,28 +144,20 @@ class Nadam(Optimizer):
         self._schedule = (0, 1.0)
 
     def rule(self, rate: float, step: int) -> Rule:
-        beta_1, beta_2, epsilon = float(self.beta_1), float(self.beta_2), float(self.epsilon)
+        beta_1, beta_2 = float(self.beta_1), float(self.beta_2)
         now, ahead = self._momentum(step), self._momentum(step + 1)
         product = self._product_before(step) * now
         self._schedule = (step, product)
-        of_g = (1.0 - now) / (1.0 - product)
-        of_m = ahead / (1.0 - product * ahead)
-        of_v = 1.0 / (1.0 - beta_2**step)
-
-        def update(p: np.ndarray, g: np.ndarray, scratch: list[np.ndarray], m: np.ndarray, v: np.ndarray) -> None:
-            direction, s = scratch
-            g = square(g, s)
-            average_squares(v, s, beta_2)
-            _average(m, g, beta_1, s)
-            np.multiply(g, of_g, out=direction)
-            direction += np.multiply(m, of_m, out=s)
-            np.sqrt(np.multiply(v, of_v, out=s), out=s)
-            s += epsilon
-            direction /= s
-            direction *= rate
-            p -= direction
-
-        return update
+        return partial(
+            kernels.nadam_step,
+            rate=rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=float(self.epsilon),
+            of_g=(1.0 - now) / (1.0 - product),
+            of_m=ahead / (1.0 - product * ahead),
+            of_v=1.0 / (1.0 - beta_2**step),
+        )
 
     def _momentum(self, step: Any) -> Any:
         return float(self.beta_1) * (1.0 - 0.5 * 0.96 ** (step * float(self.schedule_decay)))
@@ -193,9 +166,3 @@ class Nadam(Optimizer):
         """The product of the momenta of all earlier steps; files don't hold it, as it follows from the count."""
         steps, product = self._schedule
         return product if steps == step - 1 else float(np.prod(self._momentum(np.arange(1, step))))
-
-
-def _average(m: np.ndarray, g: np.ndarray, beta: float, scratch: np.ndarray) -> None:
-    """``m = beta * m + (1 - beta) * g``, in place."""
-    m *= beta
-    m += np.multiply(g, 1.0 - beta, out=scratch)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .. import checks
+from .. import checks, kernels
 from ..core import config
 from ..core.tape import no_grad
 from ..core.tensor import Parameter, Tensor
@@ -20,11 +20,11 @@ from .clipping import global_norm
 from .hyperparameter import Hyperparameter
 from .symbolic_steps import SymbolicSteps
 
-# Parameters are updated in blocks of so many elements, which stay in cache through all passes of a rule.
-BLOCK = 16384
-
 # Parameters of at most so many elements are joined to one vector, as calls would take longer than the computation.
 SMALL = 4096
+
+# The longest such vector.
+JOINED = 16384
 
 # update(p, g, scratch, *slots): one step on a block, in place; all are vectors, scratch two of them; g is not changed.
 Rule = Callable[..., None]
@@ -34,6 +34,14 @@ class Batch(NamedTuple):
     """Parameters that are updated together: their numbers among all, and their state, in one vector for each slot."""
 
     members: list[int]
+    slots: list[np.ndarray]
+
+
+class Block(NamedTuple):
+    """A part of a batch's vectors that one call of a rule updates."""
+
+    p: np.ndarray
+    g: np.ndarray
     slots: list[np.ndarray]
 
 
@@ -126,8 +134,10 @@ class Optimizer(SymbolicSteps, Configurable):
             rate /= 1.0 + self.decay * self._iterations
         update = self.rule(rate, self._iterations + 1)
         scale = self._clipping_scale(arrays)
-        for batch in self._batches or ():
-            self._step(update, batch, arrays, scale)
+        batches = self._batches or []
+        # A parameter that is given twice takes one step after the other.
+        for group in [batches] if len(set(params)) == len(params) else [[batch] for batch in batches]:
+            self._step(update, group, arrays, scale)
         for param in params:
             if param.constraint is not None:
                 with no_grad():
@@ -240,7 +250,7 @@ class Optimizer(SymbolicSteps, Configurable):
                 continue
             seen.add(param)
             members = open_batches.setdefault(param.dtype, [])
-            if sum(self._params[i].size for i in members) + param.size > BLOCK:
+            if sum(self._params[i].size for i in members) + param.size > JOINED:
                 yield self._end_to_end(members)
                 members = open_batches[param.dtype] = []
             members.append(number)
@@ -260,43 +270,57 @@ class Optimizer(SymbolicSteps, Configurable):
                 start += old.size
         return Batch(members, slots)
 
-    def _step(self, update: Rule, batch: Batch, grads: list[np.ndarray], scale: float) -> None:
-        params = [self._params[i] for i in batch.members]
-        if len(params) == 1:
-            data = params[0].data
-            p = np.ascontiguousarray(data).reshape(-1)
-            self._advance(update, p, np.asarray(grads[batch.members[0]], data.dtype).reshape(-1), batch.slots, scale)
-            if not data.flags.c_contiguous:
-                data[...] = p.reshape(data.shape)
-        else:
-            p = np.concatenate([param.data for param in params], axis=None)
-            g = np.concatenate([grads[i] for i in batch.members], axis=None, dtype=p.dtype)
-            self._advance(update, p, g, batch.slots, scale)
-            start = 0
-            for param in params:
-                data = param.data
+    def _step(self, update: Rule, batches: list[Batch], grads: list[np.ndarray], scale: float) -> None:
+        """Update batches that have no parameter in common, in several threads if that pays."""
+        length, size = kernels.step_length(), 0
+        vectors, blocks = [], []
+        for batch in batches:
+            p, g = self._vectors(batch, grads)
+            vectors.append(p)
+            size += p.size
+            if p.size <= length:
+                blocks.append(Block(p, g, batch.slots))
+                continue
+            for start in range(0, p.size, length):
+                part = slice(start, start + length)
+                blocks.append(Block(p[part], g[part], [slot[part] for slot in batch.slots]))
+        spread(lambda part: self._advance(update, blocks[part], scale), len(blocks), size * (2 + len(self.slots)))
+        for batch, p in zip(batches, vectors, strict=True):
+            self._put_back(batch, p)
+
+    def _vectors(self, batch: Batch, grads: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """A batch's parameters and gradients as one vector each: where it can be, the parameter itself."""
+        if len(batch.members) == 1:
+            member = batch.members[0]
+            p, g = self._params[member].data, grads[member]
+            return p.reshape(-1), (g if g.dtype == p.dtype else g.astype(p.dtype)).reshape(-1)
+        p = np.concatenate([self._params[i].data for i in batch.members], axis=None)
+        return p, np.concatenate([grads[i] for i in batch.members], axis=None, dtype=p.dtype)
+
+    def _put_back(self, batch: Batch, p: np.ndarray) -> None:
+        """The updated vector into the parameters, unless it is theirs already."""
+        start, is_copy = 0, len(batch.members) > 1
+        for param in [self._params[i] for i in batch.members]:
+            data = param.data
+            if is_copy or not data.flags.c_contiguous:
                 data[...] = p[start : start + data.size].reshape(data.shape)
                 start += data.size
-        for param in params:
             param.mark_changed()
 
-    def _advance(self, update: Rule, p: np.ndarray, g: np.ndarray, slots: list[np.ndarray], scale: float) -> None:
-        """Update the vector ``p`` and its state in place, a block at a time."""
+    def _advance(self, update: Rule, blocks: list[Block], scale: float) -> None:
+        """Update blocks in place, one after the other."""
         limit = self.clipvalue
-
-        def work(blocks: slice) -> None:
-            clipped, *scratch = np.empty((3, min(BLOCK, p.size)), p.dtype)
-            for start in range(blocks.start * BLOCK, min(blocks.stop * BLOCK, p.size), BLOCK):
-                block = slice(start, start + BLOCK)
-                length = p[block].size
-                gradient = g[block]
-                if scale != 1.0:
-                    gradient = np.multiply(gradient, scale, out=clipped[:length])
-                if limit:
-                    gradient = np.clip(gradient, -limit, limit, out=clipped[:length])
-                update(p[block], gradient, [row[:length] for row in scratch], *[slot[block] for slot in slots])
-
-        spread(work, -(-p.size // BLOCK), p.size * (2 + len(slots)))
+        longest = max([block.p.size for block in blocks], default=0)
+        clipped = np.empty(0)
+        for p, g, slots in blocks:
+            size = p.size
+            if clipped.dtype != p.dtype or not clipped.size:
+                clipped, first, second = np.empty((3, longest), p.dtype)
+            if scale != 1.0:
+                g = np.multiply(g, scale, out=clipped[:size])
+            if limit:
+                g = np.clip(g, -limit, limit, out=clipped[:size])
+            update(p, g, [first[:size], second[:size]], *slots)
 
 
 def fuzz(value: float | None) -> float:

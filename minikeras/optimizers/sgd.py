@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .. import checks
+from .. import checks, kernels
 from .base import Optimizer, Rule
 from .hyperparameter import Hyperparameter
 
@@ -37,20 +38,10 @@ class SGD(Optimizer):
 
     def rule(self, rate: float, step: int) -> Rule:
         momentum = float(self.momentum)
-        nesterov = self.nesterov
 
         def plain(p: np.ndarray, g: np.ndarray, scratch: list[np.ndarray], v: np.ndarray) -> None:
-            p -= np.multiply(g, rate, out=scratch[0])
+            kernels.sgd_step(p, g, scratch, rate=rate)
 
-        def with_momentum(p: np.ndarray, g: np.ndarray, scratch: list[np.ndarray], v: np.ndarray) -> None:
-            descent, ahead = scratch
-            np.multiply(g, rate, out=descent)
-            v *= momentum
-            v -= descent
-            if nesterov:
-                p += np.multiply(v, momentum, out=ahead)
-                p -= descent
-            else:
-                p += v
-
-        return with_momentum if momentum else plain
+        if not momentum:
+            return plain
+        return partial(kernels.momentum_step, rate=rate, momentum=momentum, nesterov=self.nesterov)

@@ -10,9 +10,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from minikeras import Parameter, Tensor, config, constraints, optimizers
+from minikeras import Parameter, Tensor, config, constraints, kernels, optimizers
 from minikeras.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, Nadam, RMSprop
-from minikeras.optimizers.base import BLOCK
 from minikeras.optimizers.hyperparameter import Hyperparameter
 from tests.functions import assert_close, reference, reference_names
 
@@ -60,14 +59,18 @@ def test_the_path_is_that_of_keras(case, dtype):
 @pytest.mark.parametrize("optimizer", EVERY_KIND, ids=kind_of)
 def test_a_parameter_of_many_blocks_goes_as_each_of_its_elements(optimizer):
     rng = np.random.default_rng(0)
-    size = 2 * BLOCK + 5
+    length = kernels.step_length()
+    size, places = 2 * length + 5, [0, length - 1, length, -1]
     start, grads = rng.normal(size=size), rng.normal(size=(3, size))
-    whole, ends = Parameter(start.copy()), Parameter(start[[0, BLOCK - 1, BLOCK, -1]].copy())
+    whole, ends = (
+        Parameter(start.copy()),
+        Parameter(start[places].copy()),
+    )
     together, alone = fresh(optimizer), fresh(optimizer)
     for g in grads:
         together.apply_gradients([g], [whole])
-        alone.apply_gradients([g[[0, BLOCK - 1, BLOCK, -1]]], [ends])
-    np.testing.assert_allclose(whole.numpy()[[0, BLOCK - 1, BLOCK, -1]], ends.numpy(), rtol=1e-13)
+        alone.apply_gradients([g[places]], [ends])
+    np.testing.assert_allclose(whole.numpy()[places], ends.numpy(), rtol=1e-13)
 
 
 @pytest.mark.parametrize("optimizer", EVERY_KIND, ids=kind_of)
@@ -103,14 +106,14 @@ def test_gradients_may_be_tensors_and_of_another_dtype():
 
 @pytest.mark.parametrize("optimizer", EVERY_KIND, ids=kind_of)
 def test_a_step_allocates_little_once_the_state_is_there(optimizer):
-    w, g = Parameter(np.ones(50 * BLOCK, np.float32)), np.ones(50 * BLOCK, np.float32)
+    w, g = Parameter(np.ones(50 * kernels.step_length(), np.float32)), np.ones(50 * kernels.step_length(), np.float32)
     optimizer = fresh(optimizer)
     optimizer.apply_gradients([g], [w])
     tracemalloc.start()
     optimizer.apply_gradients([g], [w])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 5 * BLOCK * 4 * config.num_threads()
+    assert peak < 5 * kernels.step_length() * 4 * config.num_threads()
 
 
 # ---------------------------------------------------------------------- clipping, decay, constraints

@@ -9,8 +9,23 @@ from .activation import relu_grad
 from .conv import conv, conv_input_grad, conv_kernel_grad
 from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
 from .pool import average_pool, average_pool_grad, max_pool, max_pool_values, pool_scatter
+from .steps import (
+    adadelta_step,
+    adagrad_step,
+    adam_step,
+    adamax_step,
+    momentum_step,
+    nadam_step,
+    rmsprop_step,
+    sgd_step,
+    step_length,
+)
 
 __all__ = [
+    "adadelta_step",
+    "adagrad_step",
+    "adam_step",
+    "adamax_step",
     "average_pool",
     "average_pool_grad",
     "conv",
@@ -21,6 +36,11 @@ __all__ = [
     "depthwise_kernel_grad",
     "max_pool",
     "max_pool_values",
+    "momentum_step",
+    "nadam_step",
     "pool_scatter",
     "relu_grad",
+    "rmsprop_step",
+    "sgd_step",
+    "step_length",
 ]

@@ -47,6 +47,8 @@ def is_covered(*arrays: np.ndarray | None) -> bool:
 
 def plain(array: np.ndarray) -> np.ndarray:
     """The array as compiled loops want it: contiguous and writeable, so that one compiled version fits all."""
+    if array.flags.carray:
+        return array
     return np.require(array, requirements=["C", "A", "W"])
 
 
