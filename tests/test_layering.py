@@ -46,9 +46,9 @@ HOUSE = """
 
     debug.looking debug.finite debug.origin debug.anomaly debug.tables debug.tape debug.gradients debug.counting
     debug.profile_report debug.profiler debug
-    saving.errors saving.atomic saving.archive saving.npy saving.npz saving.matching saving.hdf5_child
-    saving.configurations saving.hdf5 saving.keras2 saving.safetensors saving.tf_keras saving.keras2_config
-    saving.weights saving.model saving
+    saving.errors saving.atomic saving.archive saving.npy saving.npz saving.keras3_places saving.matching
+    saving.hdf5_child saving.configurations saving.hdf5 saving.keras2 saving.keras3_weights saving.safetensors
+    saving.tf_keras saving.keras2_config saving.weights saving.model saving
     utils.left_out utils.conv_utils utils.np_utils utils.progress utils.progbar utils.generic_utils utils.io_utils
     utils.archives utils.download utils.sequence utils.enqueuer utils.data_utils utils.flat_parameters
     utils.layer_utils utils.diagram utils.layered_layout utils.svg utils.vis_utils utils

@@ -18,6 +18,7 @@ class SymbolicSteps:
 
     clipnorm: Any
     clipvalue: Any
+    weight_clipnorm: Any
     apply_gradients: Callable[[Sequence[Any], Sequence[Parameter]], None]
     get_weights: Callable[[], list[np.ndarray]]
 
@@ -40,9 +41,10 @@ class SymbolicSteps:
             TypeError: If the loss is a number already.
         """
         grads = self._recorded_gradients(loss, params)
+        if self.weight_clipnorm:
+            grads = [grad * _scale([grad], self.weight_clipnorm) for grad in grads]
         if self.clipnorm:
-            norm = ops.sqrt(sum(ops.sum(ops.square(grad)) for grad in grads))
-            scale = ops.where(norm >= self.clipnorm, self.clipnorm / norm, 1.0)
+            scale = _scale(grads, self.clipnorm)
             grads = [grad * scale for grad in grads]
         if self.clipvalue:
             grads = [ops.clip(grad, -self.clipvalue, self.clipvalue) for grad in grads]
@@ -71,6 +73,12 @@ class SymbolicSteps:
                 f"there are transforms.grad and apply_gradients. Received: {loss!r:.80}"
             )
         return symbolic.gradients([loss], list(params))
+
+
+def _scale(grads: Sequence[Any], limit: float) -> Any:
+    """What gradients are multiplied by so that their common norm is at most the limit."""
+    norm = ops.sqrt(sum(ops.sum(ops.square(grad)) for grad in grads))
+    return ops.where(norm >= limit, limit / norm, 1.0)
 
 
 class _Step:

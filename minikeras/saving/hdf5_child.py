@@ -20,7 +20,16 @@ import signal
 import sys
 from typing import Any, BinaryIO
 
-WANTED = ("layer_names", "weight_names", "model_config", "training_config", "keras_version", "backend", "minikeras")
+WANTED = (
+    "layer_names",
+    "weight_names",
+    "model_config",
+    "training_config",
+    "keras_version",
+    "backend",
+    "minikeras",
+    "name",
+)
 MOST_OBJECTS = 50_000
 MOST_NAMES = 100_000
 DEEPEST = 32

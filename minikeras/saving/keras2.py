@@ -13,15 +13,13 @@ minikeras adds the attribute ``minikeras``, JSON with what Keras doesn't keep: r
 from __future__ import annotations
 
 import itertools
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from .hdf5 import Hdf5Reader
-from .matching import LayerWeights
+from .matching import LayerWeights, Pairs, in_order
 from .npz import ModelFileError
 
 VERSION = "2.2.4"
@@ -30,13 +28,6 @@ _MODEL = "model_weights"
 _OPTIMIZER = "optimizer_weights"
 
 # ---------------------------------------------------------------------- reading
-
-
-@contextmanager
-def open_weights(path: str | os.PathLike[str]) -> Iterator[Keras2Weights]:
-    """Open an HDF5 file of weights, or of a whole model, that Keras 2 has written."""
-    with Hdf5Reader(path) as reader:
-        yield Keras2Weights(reader)
 
 
 class Keras2Weights:
@@ -48,8 +39,6 @@ class Keras2Weights:
     Raises:
         ModelFileError: If it holds no weights in Keras's layout.
     """
-
-    ordered = True
 
     def __init__(self, reader: Hdf5Reader) -> None:
         self.path = reader.path
@@ -69,6 +58,10 @@ class Keras2Weights:
             if weights:
                 self.layers[layer] = {name: self._shape(layer, name) for name in weights}
         self._refuse_theano()
+
+    def pairs(self, layers: Sequence[LayerWeights]) -> Pairs:
+        """Layers go together in order."""
+        return in_order(self, layers)
 
     def names(self, own: LayerWeights, layer: str) -> dict[str, str]:
         """What the layer's weights are called in the file.

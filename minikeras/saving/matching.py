@@ -6,12 +6,13 @@ import itertools
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from .npz import ModelFileError
+from .errors import ModelFileError
+from .keras3_places import Place
 
 Shape = tuple[int, ...]
 _ROWS_SHOWN = 20
@@ -27,6 +28,7 @@ class LayerWeights:
         arrays: Their values.
         paths: Their full names, which need not be unique: "conv2d_1/kernel".
         keras_order: Their places in the order of Keras's ``layer.weights``, with the trainable ones first.
+        places: Where Keras 3 keeps them.
     """
 
     layer: str
@@ -34,11 +36,15 @@ class LayerWeights:
     arrays: list[np.ndarray]
     paths: list[str]
     keras_order: list[int]
+    places: list[Place] = field(default_factory=list)
 
     @property
     def shapes(self) -> dict[str, Shape]:
         """The shape of each weight by name."""
         return {name: array.shape for name, array in zip(self.names, self.arrays, strict=True)}
+
+
+Pairs = list[tuple[LayerWeights | None, "str | None"]]
 
 
 class WeightsFile(Protocol):
@@ -52,9 +58,11 @@ class WeightsFile(Protocol):
     def layers(self) -> Mapping[str, Mapping[str, Shape]]:
         """From the name of each layer that has weights to their shapes by name, in the order of the file."""
 
-    @property
-    def ordered(self) -> bool:
-        """Whether the order of the layers is that of a model."""
+    def pairs(self, layers: Sequence[LayerWeights]) -> Pairs:
+        """Which layer of the file each layer of a model is, where names of layers don't decide.
+
+        None stands on one side for what the other side doesn't have.
+        """
 
     def names(self, own: LayerWeights, layer: str) -> dict[str, str]:
         """What the weights of a layer of the model, by their names there, would be called in a layer of the file."""
@@ -96,7 +104,7 @@ def match(
     Raises:
         ModelFileError: If something differs otherwise: a table says what.
     """
-    pairs = _by_name(file, layers) if by_name else _in_order(file, layers)
+    pairs = by_names(file, layers) if by_name else file.pairs(layers)
     if by_name and layers and not any(source for _, source in pairs):
         warnings.warn(
             f"{file.path}: no layer of the model has the name of one in the file, so that nothing is loaded: the model "
@@ -119,9 +127,17 @@ def match(
     ]
 
 
-def _in_order(file: WeightsFile, layers: Sequence[LayerWeights]) -> list[tuple[LayerWeights | None, str | None]]:
-    if file.ordered:
-        return list(itertools.zip_longest(layers, file.layers))
+def in_order(file: WeightsFile, layers: Sequence[LayerWeights]) -> Pairs:
+    """The first layer with the first, and so on."""
+    return list(itertools.zip_longest(layers, file.layers))
+
+
+def as_named(file: WeightsFile, layers: Sequence[LayerWeights]) -> Pairs:
+    """Layers of the same names, which are all there.
+
+    Raises:
+        ModelFileError: If they have other names.
+    """
     own = [layer.layer for layer in layers]
     if set(own) != set(file.layers):
         raise ModelFileError(
@@ -129,10 +145,11 @@ def _in_order(file: WeightsFile, layers: Sequence[LayerWeights]) -> list[tuple[L
             f"model has {_some(own)}; the file has {_some(map(repr, file.layers))}. load_weights(..., by_name=True) "
             "loads those that have the same name"
         )
-    return _by_name(file, layers)
+    return by_names(file, layers)
 
 
-def _by_name(file: WeightsFile, layers: Sequence[LayerWeights]) -> list[tuple[LayerWeights | None, str | None]]:
+def by_names(file: WeightsFile, layers: Sequence[LayerWeights]) -> Pairs:
+    """Layers of the same name; None for one that isn't in the file."""
     return [(own, own.layer if own.layer in file.layers else None) for own in layers]
 
 

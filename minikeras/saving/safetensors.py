@@ -11,7 +11,7 @@ import json
 import math
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
@@ -20,7 +20,7 @@ import numpy as np
 from .atomic import atomic_write
 from .configurations import parse
 from .errors import ModelFileError
-from .matching import LayerWeights, Shape
+from .matching import LayerWeights, Pairs, Shape, as_named, in_order
 
 SUFFIX = ".safetensors"
 LAYERS_KEY = "layers"  # of the metadata: the names of the layers in their order, which the tensors needn't have
@@ -181,9 +181,13 @@ class SafetensorsWeights:
             layer, _, name = key.rpartition("/")
             self.layers.setdefault(layer, {})[name] = shape
         order = _names_in(reader.metadata.get(LAYERS_KEY, ""))
-        self.ordered = sorted(order) == sorted(self.layers)
-        if self.ordered:
+        self._ordered = sorted(order) == sorted(self.layers)
+        if self._ordered:
             self.layers = {layer: self.layers[layer] for layer in order}
+
+    def pairs(self, layers: Sequence[LayerWeights]) -> Pairs:
+        """Layers go together in order, or by names where the file doesn't say the order."""
+        return in_order(self, layers) if self._ordered else as_named(self, layers)
 
     def names(self, own: LayerWeights, layer: str) -> dict[str, str]:
         """Return what the weights are called in the file: the same."""

@@ -12,15 +12,17 @@ import numpy as np
 
 from ..core.tensor import Parameter
 from ..layers.base import Layer
-from . import keras2, safetensors
-from .hdf5 import MAGIC, require_h5py, write_hdf5
-from .matching import LayerWeights, WeightsFile, match
+from . import keras2, keras3_weights, safetensors
+from .hdf5 import MAGIC, Hdf5Reader, require_h5py, write_hdf5
+from .keras3_places import places
+from .matching import LayerWeights, Pairs, WeightsFile, in_order, match
 from .npz import NpzReader, write_npz
 
 # A file of a whole model has a member of this name, and its weights under this prefix.
 MODEL_KEY = "model"
 MODEL_PREFIX = "weights/"
 HDF5_SUFFIXES = (".h5", ".hdf5")
+KERAS3_SUFFIX = ".weights.h5"
 
 
 def describe_weights(layers: Iterable[Layer]) -> list[LayerWeights]:
@@ -29,6 +31,8 @@ def describe_weights(layers: Iterable[Layer]) -> list[LayerWeights]:
     A weight is called "kernel", "bias", ... within its layer; where a layer of layers has several of a name, they are
     numbered: "kernel", "kernel_2".
     """
+    layers = list(layers)
+    found = places(layers)
     return [
         LayerWeights(
             layer.name,
@@ -36,6 +40,7 @@ def describe_weights(layers: Iterable[Layer]) -> list[LayerWeights]:
             [weight.numpy() for weight in layer.weights],
             [weight.name or "weight" for weight in layer.weights],
             _keras_order(layer),
+            [found[id(weight)] for weight in layer.weights],
         )
         for layer in layers
         if layer.weights
@@ -84,7 +89,9 @@ def is_hdf5(path: str | os.PathLike[str]) -> bool:
 
 
 def save_weights(path: str | os.PathLike[str], layers: Sequence[LayerWeights], overwrite: bool = True) -> None:
-    """Write weights: to ``.npz`` and ``.safetensors`` under the names "layer/weight", to ``.h5`` as Keras 2 does.
+    """Write weights: to ``.npz`` and ``.safetensors`` under the names "layer/weight", to HDF5 as Keras does.
+
+    A path that ends in ``.weights.h5`` gets Keras 3's layout, another one that ends in ``.h5`` or ``.hdf5`` Keras 2's.
 
     Args:
         path: Ends in ``.npz``, ``.h5``, ``.hdf5`` or ``.safetensors``.
@@ -96,7 +103,9 @@ def save_weights(path: str | os.PathLike[str], layers: Sequence[LayerWeights], o
         FileExistsError: If a file is there that must not be replaced.
     """
     check_path(path, "save_weights", overwrite, weights=True)
-    if is_hdf5(path):
+    if os.fspath(path).endswith(KERAS3_SUFFIX):
+        write_hdf5(path, *keras3_weights.weights_content(layers))
+    elif is_hdf5(path):
         write_hdf5(path, *keras2.weights_content(layers))
     elif holds_weights_only(path):
         order = json.dumps([layer.layer for layer in layers])
@@ -168,10 +177,17 @@ def open_npz(path: str | os.PathLike[str]) -> Iterator[WeightsFile]:
         yield NpzWeights(reader, MODEL_PREFIX if MODEL_KEY in reader.shapes else "")
 
 
+@contextmanager
+def open_hdf5(path: str | os.PathLike[str]) -> Iterator[WeightsFile]:
+    """Open an HDF5 file of weights or of a whole model, in the layout of Keras 2 or 3; see `open_weights`."""
+    with Hdf5Reader(path) as reader:
+        yield keras3_weights.Keras3Weights(reader) if keras3_weights.is_keras3(reader) else keras2.Keras2Weights(reader)
+
+
 # Formats by their first bytes; what is none of them is taken for an .npz file, which is damaged then.
 _FORMATS: dict[bytes, Callable[[str | os.PathLike[str]], AbstractContextManager[WeightsFile]]] = {
     b"PK": open_npz,
-    MAGIC: keras2.open_weights,
+    MAGIC: open_hdf5,
 }
 
 
@@ -183,8 +199,6 @@ class NpzWeights:
         prefix: "" for a file of weights, `MODEL_PREFIX` for one of a model.
     """
 
-    ordered = True
-
     def __init__(self, reader: NpzReader, prefix: str = "") -> None:
         self.path = reader.path
         self.layers: dict[str, dict[str, tuple[int, ...]]] = {}
@@ -194,6 +208,10 @@ class NpzWeights:
             if key.startswith(prefix):
                 layer, _, name = key.removeprefix(prefix).rpartition("/")
                 self.layers.setdefault(layer, {})[name] = shape
+
+    def pairs(self, layers: Sequence[LayerWeights]) -> Pairs:
+        """Layers go together in order."""
+        return in_order(self, layers)
 
     def names(self, own: LayerWeights, layer: str) -> dict[str, str]:
         """Return what the weights are called in the file: the same."""
