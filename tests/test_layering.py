@@ -21,7 +21,8 @@ HOUSE = """
     core.symbolic core
     kernels.geometry kernels.blocks kernels.reduction kernels.activation kernels.epilogue kernels.depthwise
     kernels.lowering kernels.conv kernels.resize kernels.pool kernels.normalization
-    kernels.steps kernels.compiled.jit kernels.compiled.depthwise kernels.compiled.winograd kernels.compiled.lowering
+    kernels.steps kernels.compiled.jit kernels.compiled.axes kernels.compiled.winograd kernels.compiled.plan
+    kernels.compiled.product
     kernels.compiled.conv kernels.compiled.pool kernels.compiled.activation kernels.compiled.steps
     kernels.compiled kernels
 

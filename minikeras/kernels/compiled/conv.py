@@ -1,34 +1,30 @@
-"""Convolution and its two gradients, each by one of three ways: Winograd's, columns, or sums of products.
+"""Convolution and its two gradients, of every kind, by compiled loops: as one indirect product, or Winograd's way.
 
-*Columns*: compiled loops lower the input to columns and one GEMM per block multiplies them with the kernel. *Sums*: one
-GEMM multiplies every pixel with every tap, and compiled loops sum what meets at a position; that is the adjoint of
-columns, so a gradient in the input does it by nature, and a convolution with few filters as if it were one.
+Nothing is lowered to columns and no zeros are stuffed: `plan` says where everything is, and `product` multiplies.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...core import tiers
 from ...core.threads import spread
 from .. import conv as by_numpy
-from ..blocks import blocks
-from ..conv import effort, transposed_kernel
+from .. import depthwise as depthwise_by_numpy
+from ..conv import transposed_kernel
 from ..epilogue import add_bias_and_activate
 from ..geometry import Ints, Padding, Slide, mirrored_padding, output_lengths
-from . import winograd
-from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
+from . import product, winograd
 from .jit import is_covered, plain
-from .lowering import add_bias, add_lowered, geometry, lower, with_three_axes
+from .plan import Part, Plan, Shapes, of_adjoint, of_convolution, plan, three
 
 LEAST_RESULTS = 256
 """Pixels of the output from which Winograd's algorithm pays."""
-SHORT_RUN = 12
-"""Elements in a row of the window, below which NumPy copies columns faster: tap by tap, in long runs."""
+FEW = 3
+"""Filters up to which it pays to fill the vectors with channels, and sum those afterwards."""
 
 
 def conv(
@@ -44,20 +40,16 @@ def conv(
 ) -> np.ndarray:
     """As `minikeras.kernels.conv`."""
     slide = Slide(w.shape[:-2], strides, dilation, padding)
+    if not _is_covered(x, w, bias):
+        return by_numpy.conv(x, w, bias, **_named(slide), groups=groups, activation=activation)
     if groups == x.shape[-1] > 1:
         w = w.reshape(*w.shape[:-2], groups, -1)
-        return depthwise_conv(x, w, bias, strides=strides, padding=padding, dilation=dilation, activation=activation)
-    if groups > 1 or not _is_covered(x, w, bias):
-        return by_numpy.conv(x, w, bias, **_options(slide), groups=groups, activation=activation)
+        return depthwise_conv(x, w, bias, **_named(slide), activation=activation)
     sizes = output_lengths(x.shape[1:-1], *slide)
-    if _suits_winograd(len(x), sizes, slide, w.shape[-2:]):
+    if _suits_winograd(len(x), sizes, slide, w.shape[-2:], groups):
         return winograd.convolve(x, w, bias, sizes=sizes, padding=padding, activation=activation)
-    if _has_few(w.shape[-1], w.shape[-2], slide):
-        mirrored = slide._replace(padding=mirrored_padding(slide))
-        return _by_sums(x, transposed_kernel(w), bias, sizes, mirrored, activation)
-    if _has_short_runs(x.shape[-1], slide) and math.prod(slide.window[:-1]) > 3:
-        return by_numpy.conv(x, w, bias, **_options(slide), activation=activation)
-    return _by_columns(x, w, bias, sizes, slide, activation)
+    task = _Task(of_convolution(sizes, slide), strides, (1,) * len(sizes), groups)
+    return _write(x, w.reshape(-1, *w.shape[-2:]), bias, sizes, task, activation)
 
 
 def conv_input_grad(
@@ -73,25 +65,21 @@ def conv_input_grad(
     activation: str | None = None,
 ) -> np.ndarray:
     """As `minikeras.kernels.conv_input_grad`."""
-    slide = Slide(w.shape[:-2], strides, dilation, padding)
-    if groups > 1 == w.shape[-2]:
-        w = w.reshape(*w.shape[:-2], groups, -1)
-        out = depthwise_input_grad(g, w, input_size=input_size, strides=strides, padding=padding, dilation=dilation)
+    slide, channels = Slide(w.shape[:-2], strides, dilation, padding), w.shape[-2:]
+    if not _is_covered(g, w, bias):
+        return by_numpy.conv_input_grad(
+            g, w, bias, input_size=input_size, **_named(slide), groups=groups, activation=activation
+        )
+    if groups > 1 == channels[0]:
+        out = depthwise_input_grad(g, w.reshape(*slide.window, groups, -1), input_size=input_size, **_named(slide))
         add_bias_and_activate(out, bias, activation)
         return out
-    if groups > 1 or not _is_covered(g, w, bias):
-        options = _options(slide)
-        return by_numpy.conv_input_grad(
-            g, w, bias, input_size=input_size, **options, groups=groups, activation=activation
-        )
-    mirrored = mirrored_padding(slide)
-    if _suits_winograd(len(g), input_size, slide, w.shape[-2:]):
-        return winograd.convolve(
-            g, transposed_kernel(w), bias, sizes=input_size, padding=mirrored, activation=activation
-        )
-    if slide.strides == slide.window == (1,) * len(slide.window) or _has_few(w.shape[-1], w.shape[-2], slide):
-        return _by_columns(g, transposed_kernel(w), bias, input_size, slide._replace(padding=mirrored), activation)
-    return _by_sums(g, w, bias, input_size, slide, activation)
+    reversed_kernel = transposed_kernel(w, groups)
+    if _suits_winograd(len(g), input_size, slide, channels, groups):
+        padding = mirrored_padding(slide)
+        return winograd.convolve(g, reversed_kernel, bias, sizes=input_size, padding=padding, activation=activation)
+    task, kernel = _adjoint(reversed_kernel, input_size, g.shape[1:-1], slide, groups)
+    return _write(g, kernel, bias, input_size, task, activation)
 
 
 def conv_kernel_grad(
@@ -99,39 +87,77 @@ def conv_kernel_grad(
 ) -> np.ndarray:
     """As `minikeras.kernels.conv_kernel_grad`."""
     slide, channels, filters = Slide(window, strides, dilation, padding), x.shape[-1], g.shape[-1]
+    if not _is_covered(x, g):
+        return by_numpy.conv_kernel_grad(x, g, window=window, **_named(slide), groups=groups)
     if groups == channels > 1:
-        dw = depthwise_kernel_grad(x, g, window=window, strides=strides, padding=padding, dilation=dilation)
-        return dw.reshape(*window, 1, filters)
-    if groups > 1 or not _is_covered(x, g):
-        return by_numpy.conv_kernel_grad(x, g, window=window, **_options(slide), groups=groups)
-    if _suits_winograd(len(x), g.shape[1:-1], slide, (channels, filters)):
+        return depthwise_kernel_grad(x, g, window=window, **_named(slide)).reshape(*window, 1, filters)
+    if _suits_winograd(len(x), g.shape[1:-1], slide, (channels, filters), groups):
         return winograd.kernel_grad(x, g, padding)
-    if _has_few(filters, channels, slide):  # lower the smaller one: with stride 1 they are symmetric
-        mirrored = slide._replace(padding=mirrored_padding(slide))
-        return plain(transposed_kernel(_kernel_grad(g, x, mirrored)))
-    if _has_short_runs(channels, slide):
-        return by_numpy.conv_kernel_grad(x, g, window=window, **_options(slide))
-    return _kernel_grad(x, g, slide)
+    task = _Task(of_convolution(g.shape[1:-1], slide), strides, (1,) * len(window), groups)
+    if groups == 1 and filters <= FEW < channels:
+        parts = [_kernel_grad(x, g[..., f : f + 1].repeat(channels, -1), task.channelwise()) for f in range(filters)]
+        dw = np.stack(parts, axis=-1)
+    else:
+        dw = _kernel_grad(x, g, task)
+    return dw.reshape(*window, channels // groups, filters)
 
 
-def _options(slide: Slide) -> dict[str, Any]:
-    """What NumPy's versions take by name."""
-    return {"strides": slide.strides, "padding": slide.padding, "dilation": slide.dilation}
+def depthwise_conv(
+    x: np.ndarray,
+    w: np.ndarray,
+    bias: np.ndarray | None = None,
+    *,
+    strides: Ints,
+    padding: Padding,
+    dilation: Ints,
+    activation: str | None = None,
+) -> np.ndarray:
+    """As `minikeras.kernels.depthwise_conv`."""
+    slide = Slide(w.shape[:-2], strides, dilation, padding)
+    if not _is_covered(x, w, bias):
+        return depthwise_by_numpy.depthwise_conv(x, w, bias, **_named(slide), activation=activation)
+    sizes = output_lengths(x.shape[1:-1], *slide)
+    task = _Task(of_convolution(sizes, slide), strides, (1,) * len(sizes)).channelwise()
+    return _write(_repeated(x, w.shape[-1]), w.reshape(-1, 1, w.shape[-2] * w.shape[-1]), bias, sizes, task, activation)
+
+
+def depthwise_input_grad(
+    g: np.ndarray, w: np.ndarray, *, input_size: Ints, strides: Ints, padding: Padding, dilation: Ints
+) -> np.ndarray:
+    """As `minikeras.kernels.depthwise_input_grad`."""
+    slide, (channels, multiplier) = Slide(w.shape[:-2], strides, dilation, padding), w.shape[-2:]
+    if not _is_covered(g, w):
+        return depthwise_by_numpy.depthwise_input_grad(g, w, input_size=input_size, **_named(slide))
+    reversed_kernel = w.reshape(*slide.window, 1, -1)[(slice(None, None, -1),) * len(slide.window)]
+    task, kernel = _adjoint(reversed_kernel, input_size, g.shape[1:-1], slide, 1)
+    out = _write(g, kernel, None, input_size, task.channelwise(), None)
+    return out if multiplier == 1 else out.reshape(*out.shape[:-1], channels, multiplier).sum(axis=-1)
+
+
+def depthwise_kernel_grad(
+    x: np.ndarray, g: np.ndarray, *, window: Ints, strides: Ints, padding: Padding, dilation: Ints
+) -> np.ndarray:
+    """As `minikeras.kernels.depthwise_kernel_grad`."""
+    slide, channels = Slide(window, strides, dilation, padding), x.shape[-1]
+    if not _is_covered(x, g):
+        return depthwise_by_numpy.depthwise_kernel_grad(x, g, window=window, **_named(slide))
+    task = _Task(of_convolution(g.shape[1:-1], slide), strides, (1,) * len(window)).channelwise()
+    return _kernel_grad(_repeated(x, g.shape[-1] // channels), g, task).reshape(*window, channels, -1)
 
 
 # ---------------------------------------------------------------------- the choice
 
 
-def _is_covered(*arrays: np.ndarray | None) -> bool:
-    return arrays[0] is not None and arrays[0].ndim <= 5 and is_covered(*arrays)
+def _is_covered(x: np.ndarray, *others: np.ndarray | None) -> bool:
+    return x.ndim <= 5 and is_covered(x, *others) and all(a is None or a.size > 0 for a in (x, *others))
 
 
-def _suits_winograd(images: int, sizes: Ints, slide: Slide, channels: Ints) -> bool:
+def _suits_winograd(images: int, sizes: Ints, slide: Slide, channels: Ints, groups: int) -> bool:
     """Whether the products saved outweigh the transforms, that of the kernel included.
 
     Tiles of 4 x 4 results mustn't go far beyond the edge.
     """
-    if slide.window != (3, 3) or slide.strides != (1, 1) or slide.dilation != (1, 1) or not tiers.winograd():
+    if slide[:3] != ((3, 3), (1, 1), (1, 1)) or groups > 1 or not tiers.winograd():
         return False
     results = math.prod(sizes)
     computed = math.prod(4 * -(-size // 4) for size in sizes)
@@ -139,110 +165,105 @@ def _suits_winograd(images: int, sizes: Ints, slide: Slide, channels: Ints) -> b
     return is_wide and computed <= 2 * results and images * results >= LEAST_RESULTS
 
 
-def _has_few(filters: int, channels: int, slide: Slide) -> bool:
-    """Whether columns of `filters` are much less to copy than those of `channels`, where both are possible."""
-    return 2 * filters <= channels and math.prod(slide.window) > 1 and all(s == 1 for s in slide.strides)
+# ---------------------------------------------------------------------- the indirect product
 
 
-def _has_short_runs(channels: int, slide: Slide) -> bool:
-    """Whether copying columns position by position is slow, as it is for a first layer with few channels."""
-    return channels * slide.window[-1] < SHORT_RUN and math.prod(slide.window) > 1
+class _Task(NamedTuple):
+    """What a plan needs to know besides the arrays."""
+
+    parts: tuple[Part, ...]
+    strides: Ints
+    steps: Ints
+    groups: int = 1
+    is_channelwise: bool = False
+
+    def channelwise(self) -> _Task:
+        return self._replace(is_channelwise=True)
+
+    def plan(self, x: np.ndarray, sizes: Ints, filters: int) -> Plan:
+        return plan(
+            self.parts,
+            Shapes(
+                images=len(x),
+                lengths=three(x.shape[1:-1]),
+                channels=x.shape[-1],
+                outputs=three(sizes),
+                filters=filters,
+                strides=three(self.strides),
+                steps=three(self.steps),
+                groups=x.shape[-1] if self.is_channelwise else self.groups,
+                channelwise=self.is_channelwise,
+                itemsize=x.itemsize,
+            ),
+        )
 
 
-# ---------------------------------------------------------------------- the ways
+def _adjoint(
+    reversed_kernel: np.ndarray, input_size: Ints, sizes: Ints, slide: Slide, groups: int
+) -> tuple[_Task, np.ndarray]:
+    """The convolutions that the adjoint of one consists of, and their kernels (taps of all, F / groups, C)."""
+    parts, phases = of_adjoint(input_size, sizes, slide)
+    shape = (-1, *reversed_kernel.shape[-2:])
+    kernels = [reversed_kernel[phase.taps].reshape(shape) for phase in phases]
+    kernel = kernels[0] if len(kernels) == 1 else np.concatenate(kernels)
+    return _Task(parts, (1,) * len(sizes), slide.strides, groups), kernel
 
 
-def _by_columns(
-    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, sizes: Ints, slide: Slide, activation: str | None
+def _write(
+    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, sizes: Ints, task: _Task, activation: str | None
 ) -> np.ndarray:
-    filters, depth = w.shape[-1], math.prod(w.shape[:-1])
+    """Convolve `x` (N, *spatial, C) with `w` (taps, C / groups, F), add `bias` and activate."""
+    channels, filters = x.shape[-1], w.shape[-1]
+    if filters <= FEW < channels and task.groups == 1 and not task.is_channelwise:
+        ones, task = np.ones((channels, 1), x.dtype), task.channelwise()
+        sums = [_write(x, w[..., f : f + 1].swapaxes(1, 2), None, sizes, task, None) @ ones for f in range(filters)]
+        out = sums[0] if filters == 1 else np.concatenate(sums, axis=-1)
+        add_bias_and_activate(out, bias, activation)
+        return out
     out = np.empty((len(x), *sizes, filters), x.dtype)
-    kernel, results = w.reshape(depth, filters), out.reshape(_lines(out), sizes[-1], filters)
+    if out.size == 0:
+        return out
+    start = np.zeros(filters, x.dtype) if bias is None else plain(bias)
+    floor = x.dtype.type(0 if activation == "relu" else -np.inf)
+    p = task.plan(x, sizes, filters)
+    arrays = (plain(x).reshape(-1), plain(w).reshape(-1), start, out.reshape(-1))
+    where, tiles = (p.row, p.out_row, p.col, p.parts, p.layout, p.lengths, p.before, p.frame), _tiles(x.dtype)
 
-    def work(lines: slice) -> None:
-        for block, columns in _columns(x, lines, sizes, slide, filters):
-            result = results[block].reshape(len(columns), filters)
-            np.matmul(columns, kernel, out=result)
-            _finish(result, bias, activation)
+    def work(blocks: slice) -> None:
+        product.convolve(*arrays, *where, tiles, floor, blocks.start, blocks.stop)
 
-    spread(work, len(results), effort(out.size, depth, filters))
+    spread(work, p.blocks, x.size + out.size + out.size * p.col.size // 64)
+    if activation not in (None, "relu"):
+        spread(lambda images: add_bias_and_activate(out[images], None, activation), len(out), 8 * out.size)
     return out
 
 
-def _by_sums(
-    g: np.ndarray, w: np.ndarray, bias: np.ndarray | None, input_size: Ints, slide: Slide, activation: str | None
-) -> np.ndarray:
-    """The adjoint of `_by_columns` with kernel `w`, for inputs of `input_size`."""
-    channels, depth, positions = w.shape[-2], math.prod(w.shape[:-1]), g.shape[-2]
-    out = np.empty((len(g), *input_size, channels), g.dtype)
-    kernel, targets, numbers = w.reshape(depth, -1).T, with_three_axes(out), geometry(slide)
-    lines = math.prod(g.shape[1:-2])  # of an image
-    cotangent, sizes = plain(g).reshape(len(g), lines, positions, g.shape[-1]), with_three_axes(g).shape[1:-1]
+def _kernel_grad(x: np.ndarray, g: np.ndarray, task: _Task) -> np.ndarray:
+    """The gradient (elements of a window, F) in the kernel, of the convolution from `x` to `g`."""
+    filters = g.shape[-1]
+    p = task.plan(x, g.shape[1:-1], filters)
+    out_row = np.arange(p.col.size) * filters
+    arrays = plain(x).reshape(-1), plain(g).reshape(-1)
+    where, tiles = (p.col, out_row, p.row, p.parts, p.layout, p.lengths, p.before, p.frame), _tiles(x.dtype)
 
-    def work(images: slice) -> None:
-        row_bytes = (depth + g.shape[-1]) * positions * g.itemsize
-        for part, rows in blocks(images.stop - images.start, lines, row_bytes, kernel.nbytes):
-            block = slice(images.start + part.start, images.start + part.stop)
-            if rows.start == 0:
-                out[block] = 0
-            columns = np.matmul(cotangent[block, rows].reshape(-1, g.shape[-1]), kernel)
-            columns = columns.reshape(-1, positions, depth)
-            add_lowered(columns, targets, block.start * lines + rows.start, sizes, *numbers)
-            if rows.stop == lines:
-                _finish(out[block].reshape(-1, channels), bias, activation)
-
-    if g.size:
-        spread(work, len(g), effort(g.size, depth, g.shape[-1]))
-    else:
-        out[...] = 0
-        _finish(out.reshape(-1, channels), bias, activation)
-    return out
-
-
-def _kernel_grad(x: np.ndarray, g: np.ndarray, slide: Slide) -> np.ndarray:
-    channels, filters, sizes = x.shape[-1], g.shape[-1], g.shape[1:-1]
-    depth = math.prod(slide.window) * channels
-    cotangent = plain(g).reshape(_lines(g), sizes[-1], filters)
-
-    def work(lines: slice) -> np.ndarray:
-        total = np.zeros((depth, filters), x.dtype)
-        for block, columns in _columns(x, lines, sizes, slide, filters):
-            total += np.matmul(columns.T, cotangent[block].reshape(len(columns), filters))
+    def work(blocks: slice) -> np.ndarray:
+        total = np.zeros(p.col.size * filters, x.dtype)
+        product.kernel_gradient(*arrays, total, *where, tiles, blocks.start, blocks.stop)
         return total
 
-    parts = spread(work, len(cotangent), effort(g.size, depth, filters))
-    return sum(parts[1:], start=parts[0]).reshape(*slide.window, channels, filters)
+    totals = spread(work, p.blocks, x.size + g.size + g.size * p.col.size // 64)
+    return sum(totals[1:], start=totals[0]).reshape(-1, filters)
 
 
-def _columns(
-    x: np.ndarray, lines: slice, sizes: Ints, slide: Slide, filters: int
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Lower some lines of positions in blocks: (lines, columns (positions, taps C), valid until the next block)."""
-    depth = math.prod(slide.window) * x.shape[-1]
-    source, numbers = with_three_axes(x), geometry(slide)
-    line_bytes = (depth + filters) * sizes[-1] * x.itemsize
-    is_lowered = depth > x.shape[-1] or slide.is_padded or any(s > 1 for s in slide.strides)
-    buffer = None
-    for part, _ in blocks(lines.stop - lines.start, 1, line_bytes, depth * filters * x.itemsize):
-        block, count = slice(lines.start + part.start, lines.start + part.stop), part.stop - part.start
-        if not is_lowered:
-            pixels = source.reshape(_lines(source), *source.shape[3:])
-            yield block, pixels[block].reshape(count * sizes[-1], depth)
-            continue
-        if buffer is None:  # no later block is larger
-            buffer = np.empty((count, sizes[-1], depth), x.dtype)
-        columns = buffer[:count]
-        lower(source, columns, block.start, (1, 1, *sizes)[-3:], *numbers)
-        yield block, columns.reshape(count * sizes[-1], depth)
+def _tiles(dtype: np.dtype) -> np.ndarray:
+    bytes_, rows = product.registers()
+    return np.array([bytes_ // dtype.itemsize, *rows])
 
 
-def _lines(array: np.ndarray) -> int:
-    """How many lines of pixels an array (N, *spatial, C) has, also where they are empty."""
-    return math.prod(array.shape[:-2])
+def _repeated(x: np.ndarray, times: int) -> np.ndarray:
+    """Each channel several times: one for each of its filters."""
+    return x if times == 1 else x.repeat(times, axis=-1)
 
 
-def _finish(rows: np.ndarray, bias: np.ndarray | None, activation: str | None) -> None:
-    if activation not in (None, "relu"):
-        add_bias_and_activate(rows, bias, activation)
-    elif bias is not None or activation is not None:
-        add_bias(rows, np.zeros(rows.shape[-1], rows.dtype) if bias is None else plain(bias), activation == "relu")
+def _named(slide: Slide) -> dict[str, Any]:
+    return {"strides": slide.strides, "padding": slide.padding, "dilation": slide.dilation}

@@ -5,6 +5,7 @@ Nothing here imports numba before that: half a second that a program without lar
 
 from __future__ import annotations
 
+import importlib
 import sys
 import threading
 from collections.abc import Callable
@@ -78,7 +79,7 @@ class Loop:
         njit = _import_njit()
         names = {**self.function.__globals__}
         for name in self.function.__code__.co_names:
-            if isinstance(names.get(name), Loop):
+            if hasattr(names.get(name), "prepare"):
                 names[name] = names[name].prepare()
         function = FunctionType(self.function.__code__, names, self.function.__name__, self.function.__defaults__)
         function.__qualname__, function.__module__ = self.function.__qualname__, self.function.__module__
@@ -89,14 +90,18 @@ class Loop:
             return njit(**options)(function)
 
 
-def _import_njit() -> Callable[..., Any]:
+def imported(name: str) -> Any:
+    """The module of numba or llvmlite."""
     try:
-        import numba
-        from numba.core import event
+        return importlib.import_module(name)
     except Exception as error:  # one that doesn't fit NumPy's version fails in many ways
-        raise CompilationError(f"import numba: {error}") from error
+        raise CompilationError(f"import {name}: {error}") from error
 
-    class Announcement(event.Listener):
+
+def _import_njit() -> Callable[..., Any]:
+    numba, event = imported("numba"), imported("numba.core.event")
+
+    class Announcement(event.Listener):  # type: ignore[name-defined]
         """Tells once that something of ours is being compiled, which the cache had not."""
 
         def on_start(self, event: Any) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 from ...core.threads import spread
 from .. import pool
 from ..geometry import Ints, Padding, Slide, output_lengths
+from .axes import geometry, with_three_axes
 from .jit import compiled, is_covered
-from .lowering import geometry, with_three_axes
 
 
 def max_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding) -> tuple[np.ndarray, np.ndarray]:

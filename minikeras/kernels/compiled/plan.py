@@ -1,0 +1,187 @@
+"""Where everything is that a convolution reads and writes: the tables of `product`, made once for each geometry.
+
+Three spatial axes, of which the middle one, or both that aren't first, may have length 1. Blocks are some images, or
+some rows of a large one; what a block reads is copied into a frame with zeros around it if the convolution pads.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ..geometry import Ints, Phase, Slide, phases
+
+BLOCK_BYTES = 1 << 19
+"""What a block reads and writes: less than a core's second-level cache, kernels aside."""
+POSITIONS = 4096
+"""The most positions in a block, for the tables' sake."""
+PIECES, LEAST_POSITIONS = 4, 256
+"""A batch is cut into at least so many blocks, for several threads, unless they'd have fewer positions than that."""
+
+
+class Part(NamedTuple):
+    """A convolution of stride 1 or more that writes some of the results; three axes each.
+
+    Attributes:
+        start: where in the input the first window begins; negative if before it.
+        counts: positions.
+        window, dilation: the taps' number and distance.
+        first: the first result that it writes.
+    """
+
+    start: Ints
+    counts: Ints
+    window: Ints
+    dilation: Ints
+    first: Ints
+
+
+class Shapes(NamedTuple):
+    """What a plan depends on besides its parts; three axes each.
+
+    Attributes:
+        images, lengths, channels: of the input.
+        outputs, filters: of the result.
+        strides: from window to window in the input.
+        steps: from result to result of a part in the output.
+        groups: of channels; as many as there are channels if `channelwise`.
+        itemsize: bytes of a number.
+    """
+
+    images: int
+    lengths: Ints
+    channels: int
+    outputs: Ints
+    filters: int
+    strides: Ints
+    steps: Ints
+    groups: int
+    channelwise: bool
+    itemsize: int
+
+
+class Plan(NamedTuple):
+    """The arguments of `product.convolve` that say where things are, and the number of blocks."""
+
+    row: np.ndarray
+    out_row: np.ndarray
+    col: np.ndarray
+    parts: np.ndarray
+    layout: np.ndarray
+    lengths: np.ndarray
+    before: np.ndarray
+    frame: np.ndarray
+    blocks: int
+
+
+def three(values: Ints, fill: int = 1) -> Ints:
+    """Three axes of one, two or three: the first is the first, and the last of several the last."""
+    return (values[0], *(fill,) * (3 - len(values)), *values[1:])
+
+
+def of_convolution(sizes: Ints, slide: Slide) -> tuple[Part, ...]:
+    """The one part of a convolution."""
+    start = tuple(-lo for lo, _ in slide.padding)
+    zeros = (0,) * len(sizes)
+    return (Part(*map(three, (start, sizes, slide.window, slide.dilation, zeros), (0, 1, 1, 1, 0))),)
+
+
+def of_adjoint(lengths: Ints, sizes: Ints, slide: Slide) -> tuple[tuple[Part, ...], tuple[Phase, ...]]:
+    """The parts of a convolution's adjoint, from outputs of `sizes` to inputs of `lengths`: one for every phase."""
+    found = phases(lengths, sizes, *slide)
+    return tuple(_part_of_phase(phase, lengths) for phase in found), found
+
+
+def _part_of_phase(phase: Phase, lengths: Ints) -> Part:
+    start = tuple(read.start - lo for read, (lo, _) in zip(phase.reads, phase.slide.padding, strict=True))
+    counts = tuple(len(range(n)[part]) for n, part in zip(lengths, phase.inputs, strict=True))
+    first = tuple(part.start for part in phase.inputs)
+    return Part(*map(three, (start, counts, phase.slide.window, phase.slide.dilation, first), (0, 1, 1, 1, 0)))
+
+
+@functools.lru_cache(maxsize=256)
+def plan(parts: tuple[Part, ...], shapes: Shapes) -> Plan:
+    """Lay out what the parts of a convolution read and write."""
+    axes = range(3)
+    reading = [part for part in parts if math.prod(part.window)] or [parts[0]]
+    before = tuple(max(-part.start[a] for part in reading) for a in axes)
+    after = tuple(max(_end(part, shapes, a, part.counts[a]) for part in reading) - shapes.lengths[a] for a in axes)
+    is_framed = any(lo > 0 or hi > 0 for lo, hi in zip(before, after, strict=True))
+    if not is_framed:
+        before, after = (0, 0, 0), (0, 0, 0)
+    frame = tuple(n + lo + hi for n, lo, hi in zip(shapes.lengths, before, after, strict=True))
+    group, rows = _blocks(parts, shapes, frame)
+    if is_framed:
+        frame = (max(_end(part, shapes, 0, rows) for part in reading) + before[0], *frame[1:])
+    tables = [_part_tables(part, shapes, frame, before, group, rows) for part in parts]
+    row, out_row, col = (np.concatenate(arrays) for arrays in list(zip(*tables, strict=True))[:3])
+    numbers, row_at, k = [], 0, 0
+    for part, (part_row, _, part_col, out_at) in zip(parts, tables, strict=True):
+        numbers.append((row_at, part.counts[0], part.counts[1] * part.counts[2], k, k + part_col.size, out_at))
+        row_at, k = row_at + part_row.size, k + part_col.size
+    line, out_line = frame[1] * frame[2] * shapes.channels, math.prod(shapes.outputs[1:]) * shapes.filters
+    stride = shapes.strides[0]
+    layout = [shapes.images, group, rows, stride, stride * line, shapes.steps[0] * out_line]
+    layout += [shapes.outputs[0] * out_line, shapes.channels, shapes.groups, shapes.filters]
+    layout += [is_framed, shapes.channelwise]
+    slabs = -(-max(part.counts[0] for part in parts) // rows)
+    blocks = -(-shapes.images // group) * slabs
+    integers = (numbers, layout, shapes.lengths, before, frame)
+    parts_, layout_, lengths, before_, frame_ = (np.array(each, np.intp) for each in integers)
+    return Plan(row, out_row, col, parts_, layout_, lengths, before_, frame_, blocks)
+
+
+def _end(part: Part, shapes: Shapes, axis: int, count: int) -> int:
+    """Where in the input the last of `count` windows ends."""
+    span = (part.window[axis] - 1) * part.dilation[axis] + 1
+    return part.start[axis] + (count - 1) * shapes.strides[axis] + span
+
+
+def _blocks(parts: tuple[Part, ...], shapes: Shapes, frame: Ints) -> Ints:
+    """How many images a block has, and how many rows of positions."""
+    rows = max(part.counts[0] for part in parts)
+    plane = max(part.counts[1] * part.counts[2] for part in parts)
+    row_bytes = frame[1] * frame[2] * shapes.strides[0] * shapes.channels * shapes.itemsize
+    row_bytes += sum(part.counts[1] * part.counts[2] for part in parts) * shapes.filters * shapes.itemsize
+    fit = max(min(BLOCK_BYTES // max(row_bytes, 1), POSITIONS // max(plane, 1)), 1)
+    if fit >= rows:
+        enough = max(-(-shapes.images // PIECES), -(-LEAST_POSITIONS // max(rows * plane, 1)), 1)
+        return min(max(fit // max(rows, 1), 1), enough), max(rows, 1)
+    return 1, -(-rows // -(-rows // fit))
+
+
+def _part_tables(
+    part: Part, shapes: Shapes, frame: Ints, before: Ints, group: int, rows: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Row, out_row and col of a part, and where it begins in an image of the result."""
+    counts = (min(part.counts[0], rows), *part.counts[1:])
+    pitch = _pitches(frame, shapes.channels)
+    out_pitch = _pitches(shapes.outputs, shapes.filters)
+    origin = sum((s + lo) * p for s, lo, p in zip(part.start, before, pitch[1:], strict=True))
+    row = _grid((group, *counts), (pitch[0], *_products(shapes.strides, pitch[1:]))) + origin
+    out_row = _grid((group, *counts), (out_pitch[0], *_products(shapes.steps, out_pitch[1:])))
+    depth = 1 if shapes.channelwise else shapes.channels // shapes.groups
+    col = _grid((*part.window, depth), (*_products(part.dilation, pitch[1:]), 1))
+    return row, out_row, col, sum(_products(part.first, out_pitch[1:]))
+
+
+def _pitches(sizes: Ints, channels: int) -> Ints:
+    """Elements from image to image, row to row, line to line and pixel to pixel."""
+    line = sizes[2] * channels
+    plane = sizes[1] * line
+    return sizes[0] * plane, plane, line, channels
+
+
+def _products(a: Ints, b: Ints) -> Ints:
+    return tuple(x * y for x, y in zip(a, b, strict=True))
+
+
+def _grid(counts: Ints, steps: Ints) -> np.ndarray:
+    """``sum of index * step`` for all indices below `counts`, in row-major order."""
+    total = np.zeros(1, np.intp)
+    for count, step in zip(counts, steps, strict=True):
+        total = np.add.outer(total, np.arange(count, dtype=np.intp) * step).ravel()
+    return total
