@@ -6,13 +6,13 @@
 # They install what they need into .venv (and .venv-minimal) when pyproject.toml has changed, and are offline otherwise.
 # Another interpreter: make test PYTHON=python3.12
 #
-# Peers of make bench are never installed: PEERS=/path/to/python is an interpreter that has PyTorch, or Keras 3 with
-# TensorFlow, JAX or PyTorch. A part of it, which only prints:
+# Peers of make bench are never installed: PEERS="/path/to/python ..." are interpreters that have PyTorch, or Keras 3
+# with TensorFlow, JAX or PyTorch. A part of it, which only prints:
 #   make bench ROUNDS=9 MINUTES=20 WORKLOADS="mnist digits" CONTENDERS="numpy torch-last" PARTS="workloads profile" SEED=1
 
 PYTHON ?= python3
 ROUNDS ?= 5
-MINUTES ?= 7
+MINUTES ?= 8
 SEED ?= 0
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2] if sys.version_info >= (3, 10) else "")' 2>/dev/null)
 ifeq ($(VERSION),)

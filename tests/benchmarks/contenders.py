@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 WORKER = Path(__file__).with_name("worker.py")
-ANSWER_WITHIN = 300.0  # seconds; a compiler may take long
+ANSWER_WITHIN = 150.0  # seconds; a compiler may take long
 
 
 @dataclass(frozen=True)
@@ -153,17 +153,17 @@ class Field:
 
     Args:
         names: Who is wanted.
-        peers: The interpreter of the peers.
+        peers: Interpreters, of which a peer's is the first that has it.
         say: Called with a line for the reader.
     """
 
-    def __init__(self, names: list[str], peers: str, say: Any) -> None:
-        self.peers = peers
+    def __init__(self, names: list[str], peers: list[str], say: Any) -> None:
+        self.pythons: dict[str, str] = {}
         self.workers: dict[str, Worker] = {}
         self.contenders: list[Contender] = []
         for contender in (contender for contender in CONTENDERS if contender.name in names):
             if contender.library not in self.workers:
-                self.workers[contender.library] = self.start(contender)
+                self.workers[contender.library] = self._first(contender, peers)
             worker = self.workers[contender.library]
             if worker.missing is None:
                 self.contenders.append(contender)
@@ -172,7 +172,16 @@ class Field:
 
     def start(self, contender: Contender) -> Worker:
         """A process of its own for a contender."""
-        return Worker(contender.library, sys.executable if contender.own else self.peers)
+        return Worker(contender.library, self.pythons[contender.library])
+
+    def _first(self, contender: Contender, peers: list[str]) -> Worker:
+        """A process with the first interpreter that has the contender, or that of the last one, which hasn't."""
+        for python in [sys.executable] if contender.own else peers:
+            self.pythons[contender.library] = python
+            worker = self.start(contender)
+            if worker.missing is None:
+                break
+        return worker
 
     @property
     def own(self) -> Worker | None:

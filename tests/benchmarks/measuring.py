@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 LEAST = 4
-"""Calls that a turn measures at least."""
+"""Calls that a turn measures at least, where they take less than `LONG` together; else one."""
+
+LONG = 1.0  # seconds
 
 
 class Missing(Exception):
@@ -18,15 +20,16 @@ def timed(function: Callable[[], Any], seconds: float, most: int = 200) -> list[
     """How many milliseconds each of several calls takes.
 
     Args:
-        function: What is called, at least `LEAST` times, and once before, as whoever has waited begins slowly.
-        seconds: Then no further call begins, but for those.
+        function: What is called, and once more before, as whoever has waited begins slowly.
+        seconds: Then no further call begins, but for `LEAST`.
         most: So many calls at most.
     """
     times: list[float] = []
     function()
-    end = time.perf_counter() + seconds
-    while len(times) < LEAST or (len(times) < most and time.perf_counter() < end):
-        start = time.perf_counter()
+    begin = start = time.perf_counter()
+    while not times or (len(times) < most and start - begin < (LONG if len(times) < LEAST else seconds)):
         function()
-        times.append(1e3 * (time.perf_counter() - start))
+        end = time.perf_counter()
+        times.append(1e3 * (end - start))
+        start = end
     return times

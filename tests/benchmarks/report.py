@@ -143,11 +143,12 @@ def _machine(results: dict[str, Any]) -> str:
     threads = results.get("options", {}).get("threads")
     held = f" Every contender was held to {threads} thread{'s' * (threads > 1)}." if threads else ""
     peak = f"{held} float32 products reach {results['peak']:.0f} GFLOP/s." if results.get("peak") else held
-    busy = "**The machine was busy: these numbers say little.** " if of["load_before"] > 0.5 * of["cores"] else ""
+    used = of.get("used", [])
+    busy = "**The machine was busy: these numbers say little.** " if used and max(used) > 0.25 * of["cores"] else ""
+    others = f"; others used {min(used):.1f} to {max(used):.1f} cores" if used else ""
     return (
         f"{busy}{of['processor']}, {of['cores']} cores, {of['system']}, Python {of['python']}; {versions}.{peak} "
-        f"{done}rounds; the load was {of['load_before']:.1f} before and "
-        f"{of.get('load_after', 0.0):.1f} after. Times are milliseconds, the minimum and in parentheses the median."
+        f"{done}rounds{others}. Times are milliseconds, the minimum and in parentheses the median."
     )
 
 
@@ -159,7 +160,8 @@ def _figures(results: dict[str, Any]) -> str:
         ("training step, Keras 3 TensorFlow", "step", ["keras-tensorflow"]),
         ("`fit`, Keras 3 TensorFlow, all but `digits`", "fit", ["keras-tensorflow"]),
         ("`predict`, PyTorch eager", "predict", EAGER),
-        ("one sample, the fastest Keras 3", "one", KERAS),
+        ("`predict` of one sample, PyTorch eager", "one", EAGER),
+        ("`predict` of one sample, the fastest Keras 3", "one", KERAS),
     ):
 
         def mean_and_worst(own: str, measure: str = measure, peers: Sequence[str] = peers) -> str:
@@ -217,6 +219,8 @@ def _measure(results: dict[str, Any], measure: str, title: str) -> str:
         rows.append([TITLES[name], *cells, ""])
     own = [name for name in names if name in OWN]
     peers = {"PyTorch eager": EAGER, **{TITLES[name]: [name] for name in names if name not in (*own, *EAGER)}}
+    if measure == "one":
+        peers["the fastest Keras 3"] = KERAS
     for ours in own:
         for peer, theirs in peers.items():
             found = ratios(results, measure, ours, theirs)

@@ -1,7 +1,7 @@
 """Measure minikeras beside its peers, in one run in which they take turns; see docs/performance.md.
 
 Usage: ``python tests/benchmarks/run.py [options]``, or ``make bench``. Peers take part where they are installed, in
-this interpreter or in that of ``--peers``.
+this interpreter or in those of ``--peers``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Iterator
@@ -19,16 +18,17 @@ from typing import Any
 import report
 from cases import operations, random_shapes
 from contenders import CONTENDERS, EAGER, Contender, Field, race
+from machine import description, used_cores
 from workloads import GROWTH_AXES, WORKLOADS
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = {  # how much of the time is for each
-    "workloads": 0.45,
-    "operations": 0.11,
-    "shapes": 0.16,
-    "growth": 0.1,
-    "memory": 0.1,
-    "import": 0.05,
+    "workloads": 0.55,
+    "operations": 0.1,
+    "shapes": 0.12,
+    "growth": 0.08,
+    "memory": 0.08,
+    "import": 0.04,
     "profile": 0.03,
 }
 MEASURES = ("step", "fit", "predict", "one")
@@ -55,7 +55,8 @@ class Bench:
         self.options = options
         self.field = field
         asked = {name: getattr(options, name) for name in ("rounds", "seconds", "seed", "threads")}
-        self.found: dict[str, Any] = {"machine": machine(), "versions": field.versions(), "options": asked}
+        self.found: dict[str, Any] = {"machine": description(), "versions": field.versions(), "options": asked}
+        self.found["machine"]["used"] = []
         self.gemm: list[float] = []
         self.end = time.monotonic() + 60 * options.minutes
         self.end_of_part = self.end
@@ -64,6 +65,7 @@ class Bench:
         """Measure all parts that are asked for."""
         for i, part in enumerate(self.options.parts):
             say(part)
+            self.found["machine"]["used"] += used_cores(self.options.seconds)
             share = PARTS[part] / sum(PARTS[later] for later in self.options.parts[i:])
             self.end_of_part = time.monotonic() + share * (self.end - time.monotonic())
             self.found[part] = getattr(self, f"_{part}")()
@@ -75,7 +77,6 @@ class Bench:
         """Put what is known so far into the file: a long run may be interrupted."""
         size = self.options.gemm_size
         self.found["peak"] = 2e-6 * size**3 / min(self.gemm) if self.gemm else None  # GFLOP/s
-        self.found["machine"]["load_after"] = os.getloadavg()[0]
         if self.options.json is not None:
             self.options.json.write_text(json.dumps(self.found, indent=1) + "\n", encoding="utf-8")
 
@@ -173,32 +174,18 @@ class Bench:
                 self.gemm += self.field.own.time(number, self.options.seconds)
 
 
-def machine() -> dict[str, Any]:
-    """What it runs on."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return {
-        "processor": name or platform.processor() or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "load_before": os.getloadavg()[0],
-    }
-
-
 def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     """The options; lists are separated by commas or spaces."""
     everyone = [contender.name for contender in CONTENDERS]
     parser = argparse.ArgumentParser(description="minikeras beside its peers")
     parser.add_argument("--rounds", type=int, default=5, help="how many times the contenders take turns")
     parser.add_argument("--seconds", type=float, default=0.2, help="for each turn of a workload")
-    parser.add_argument("--minutes", type=float, default=7.0, help="about so long; on a slow machine with fewer rounds")
+    parser.add_argument("--minutes", type=float, default=8.0, help="about so long; on a slow machine with fewer rounds")
     parser.add_argument("--threads", type=int, help="of every contender; as many as there are cores if not given")
     parser.add_argument("--workloads", nargs="*", default=[], help=f"of {', '.join(WORKLOADS)}; default all")
     parser.add_argument("--contenders", nargs="*", default=[], help=f"of {', '.join(everyone)}, or all")
     parser.add_argument("--parts", nargs="*", default=[], help=f"of {', '.join(PARTS)}; default all")
-    parser.add_argument("--peers", default=sys.executable, help="the interpreter that has the peers")
+    parser.add_argument("--peers", nargs="+", default=[sys.executable], help="interpreters that have the peers")
     parser.add_argument("--seed", type=int, default=0, help="of the random shapes")
     parser.add_argument("--shapes", type=int, default=50, help="how many random shapes")
     parser.add_argument("--json", type=Path, help="file for the results; with --page docs/performance.json")

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ WORKLOADS = ["mnist", "cifar", "wavenet", "xception", "autoencoder", "voxel", "d
 def modules():
     """The programs' modules, which find one another as scripts of one folder do."""
     sys.path.insert(0, str(HERE))
-    names = ["cases", "contenders", "keras_api", "measuring", "report", "run", "workloads"]
+    names = ["cases", "contenders", "keras_api", "machine", "measuring", "report", "run", "workloads"]
     before = {name: sys.modules.pop(name, None) for name in names}
     try:
         yield {name: importlib.import_module(name) for name in names}
@@ -121,7 +122,7 @@ def results(modules):
     profiles = {"ms": 4.0, "products": 1e8, "rows": [{"layer": "a", "operation": "conv", "ms": 3.0, "gflops": 9.0}]}
     added = {name: {"added": 1000 * (i + 1)} for i, name in enumerate(names)}
     return {
-        "machine": {"processor": "a machine", "cores": 2, "system": "Linux", "python": "3.12.1", "load_before": 0.1},
+        "machine": {"processor": "a machine", "cores": 2, "system": "Linux", "python": "3.12.1", "used": [0.0, 0.1]},
         "versions": {"torch": "2"},
         "peak": 100.0,
         "workloads": {"mnist": measures, "digits": {**measures, "fit": {}, "step": {"numba": {"error": "it fell"}}}},
@@ -144,9 +145,10 @@ def test_the_tables_show_ratios_limits_and_failures(modules, results) -> None:
     assert "| minikeras, numba | 5 (6) | failed |  |" in page
     assert "layers: minikeras, NumPy | 1.00 | 0.45 |" in page  # a step of twice the layers is 11/5 of the work
     assert "a conv 75%" in page
-    assert "3 rounds; the load was 0.1" in page
+    assert lines["the fastest Keras 3 / minikeras, NumPy"].endswith("| 2.50 | 2.50 | 2.50 |")
+    assert "3 rounds; others used 0.0 to 0.1 cores" in page
     assert "busy" not in page
-    results["machine"]["load_before"] = 3.0
+    results["machine"]["used"][1] = 0.9
     assert modules["report"].markdown(results).startswith("**The machine was busy")
 
 
@@ -205,6 +207,42 @@ def test_the_page_keeps_what_stands_around_the_tables(modules, tmp_path: Path) -
     page.write_text("no markers")
     with pytest.raises(ValueError, match="must have the lines"):
         report.write_page(page, "new")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="interpreters are shell scripts here")
+def test_a_peer_runs_in_the_first_interpreter_that_has_it(modules, tmp_path: Path, monkeypatch) -> None:
+    contenders = modules["contenders"]
+    worker = tmp_path / "worker.py"
+    worker.write_text(
+        'import sys; print(\'{"version": "2"}\' if \'has\' in sys.argv else \'{"missing": "it is not here"}\')'
+    )
+    monkeypatch.setattr(contenders, "WORKER", worker)
+    pythons = {name: tmp_path / name for name in ("without", "with")}
+    for name, path in pythons.items():
+        path.write_text(f'#!/bin/sh\nexec {sys.executable} "$@" {"has" if name == "with" else ""}\n')
+        path.chmod(0o755)
+    said: list[str] = []
+    field = contenders.Field(["torch-first"], [str(pythons["without"]), str(pythons["with"])], said.append)
+    assert field.pythons == {"torch": str(pythons["with"])}
+    assert field.versions() == {"torch": "2"}
+    field.close()
+    assert not contenders.Field(["torch-first"], [str(pythons["without"])], said.append).contenders
+    assert said == ["without PyTorch, channels_first: it is not here"]
+
+
+def test_a_turn_is_four_calls_at_least_unless_they_take_long(modules, monkeypatch) -> None:
+    measuring = modules["measuring"]
+    clock = [0.0]
+    monkeypatch.setattr(measuring.time, "perf_counter", lambda: clock[0])
+    for seconds, calls in ((0.01, 20), (0.1, 4), (0.4, 3), (2.0, 1)):
+        taken = lambda seconds=seconds: clock.__setitem__(0, clock[0] + seconds)  # noqa: E731
+        assert measuring.timed(taken, 0.195) == pytest.approx([1e3 * seconds] * calls)
+
+
+def test_what_others_compute_is_asked_in_a_while(modules) -> None:
+    used = modules["machine"].used_cores
+    assert used(0.0) == []
+    assert all(0.0 <= cores <= 1.1 * (os.cpu_count() or 1) for cores in used(0.05))
 
 
 def test_a_contender_that_dies_is_left_out_and_says_why(modules) -> None:

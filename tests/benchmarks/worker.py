@@ -63,8 +63,7 @@ class Tasks:
         match request:
             case {"prepare": number, "task": task, **options}:
                 function = self.prepared[number] = getattr(self.library, task)(**options)
-                if timed(function, 0.0)[0] < 1000.0:  # compilers and caches have their say
-                    function()
+                timed(function, 0.0)  # compilers and caches have their say
                 return {}
             case {"time": number, "seconds": seconds}:
                 return {"times": timed(self.prepared[number], seconds)}
