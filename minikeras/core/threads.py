@@ -1,11 +1,13 @@
 """The threads that share a kernel's work: one pool for the process, made when it is first needed.
 
 NumPy lets go of the interpreter while it computes, so the parts of a large operation run side by side in plain threads.
-BLAS has threads of its own, which would fight with these for the cores, so it is held to one while parts run here.
+BLAS has threads of its own, which would fight with these for the cores, and go on spinning for tens of milliseconds
+after every product. So it is held to one wherever it would use them: large products are shared here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import ctypes
 import functools
@@ -22,8 +24,11 @@ import numpy as np
 
 Result = TypeVar("Result")
 
-WORTHWHILE = 1 << 17
-"""Elements that must be read or written for a second thread to save more than waking it costs (10 to 50 µs)."""
+WORTHWHILE = 1 << 19
+"""Elements that must be read or written for a second thread to save more than waking it costs (30 to 100 µs)."""
+
+UNSHARED = 1 << 13
+"""Elements up to which BLAS doesn't think of a second thread: OpenBLAS's limit is 9216 for a matrix and a vector."""
 
 
 def spread(work: Callable[[slice], Result], length: int, elements: int) -> list[Result]:
@@ -35,7 +40,7 @@ def spread(work: Callable[[slice], Result], length: int, elements: int) -> list[
     Args:
         work: takes a slice; may run in any thread, several at once.
         length: how much there is to do, at least 0.
-        elements: about how many array elements the whole reads or writes; a product counts as two.
+        elements: about how many array elements the whole reads or writes; sixteen products of BLAS count as one.
 
     Returns:
         What ``work`` returned, in the order of the parts.
@@ -45,7 +50,10 @@ def spread(work: Callable[[slice], Result], length: int, elements: int) -> list[
     """
     threads = _number
     if threads == 1 or length < 2 or elements < WORTHWHILE or _sharing.get():
-        return [work(slice(0, length))]
+        if elements <= UNSHARED:
+            return [work(slice(0, length))]
+        with _one_blas_thread:
+            return [work(slice(0, length))]
     parts = min(length, threads if elements < 8 * WORTHWHILE else 2 * threads)
     bounds = [length * i // parts for i in range(parts + 1)]
     job = _Job(work, [slice(start, stop) for start, stop in itertools.pairwise(bounds)])
@@ -64,6 +72,7 @@ class _Job:
     def __init__(self, work: Callable[[slice], Any], parts: list[slice]) -> None:
         self.work = work
         self.parts = parts
+        self.core = _current_core()
         self.results: list[Any] = [None] * len(parts)
         self.error: BaseException | None = None
         self.done = threading.Lock()
@@ -117,11 +126,36 @@ class _Pool:
             self._queue.put((job, contextvars.copy_context()))
 
 
+def _core_of_this_thread() -> Callable[[], int | None]:
+    """How to ask for the core that runs a thread; the answer is None where threads can't be told where to run."""
+    if hasattr(os, "sched_setaffinity"):
+        with contextlib.suppress(OSError, AttributeError):
+            return ctypes.PyDLL(None).sched_getcpu
+    return lambda: None
+
+
+_current_core = _core_of_this_thread()
+
+
 def _serve(queue: SimpleQueue[tuple[_Job, contextvars.Context]]) -> None:
     while True:
         job, context = queue.get()
+        _leave(job.core)
         context.run(_work, job)
         del job, context  # or the arrays would live until the next job
+
+
+def _leave(core: int | None) -> None:
+    """Move the calling thread to another core if it runs on this one.
+
+    Linux wakes a thread where it last ran, or where it is woken from. Where cores say that they share no cache, as
+    those of virtual machines do, helper and caller may take turns on one of them for long while another one is idle.
+    """
+    if core is not None and core == _current_core():
+        cores = os.sched_getaffinity(0)
+        if len(cores) > 1:
+            os.sched_setaffinity(0, cores - {core})
+            os.sched_setaffinity(0, cores)  # it is moved, not bound
 
 
 def _work(job: _Job) -> None:
@@ -163,7 +197,7 @@ _one_blas_thread = _OneBlasThread()
 def _blas_threads() -> tuple[Callable[[], int], Callable[[int], Any]]:
     """How to ask and to set the number of BLAS's threads; nothing happens where the library isn't a known one."""
     for path in _blas_paths():
-        library = ctypes.CDLL(path)
+        library = ctypes.PyDLL(path)  # these calls are short: no other thread is let in
         for get, set_number in _SPELLINGS:
             if hasattr(library, get):
                 return library[get], library[set_number]

@@ -14,6 +14,7 @@ from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_gr
 from .geometry import explicit_padding, output_length, output_lengths, taps, transposed_length, window_span
 from .normalization import batch_norm, batch_norm_grad, channel_affine
 from .pool import average_pool, average_pool_grad, max_pool, max_pool_values, pool_gather, pool_scatter
+from .product import matmul
 from .reduction import channel_sum, middle_sum
 from .resize import block_sum, upsample_linear, upsample_linear_grad, upsample_nearest
 from .steps import (
@@ -50,6 +51,7 @@ __all__ = [
     "depthwise_input_grad",
     "depthwise_kernel_grad",
     "explicit_padding",
+    "matmul",
     "max_pool",
     "max_pool_values",
     "middle_sum",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..core.threads import spread
 from .blocks import over_blocks
 
 ROWS = 4096
@@ -39,7 +40,7 @@ def channel_sum(x: np.ndarray) -> np.ndarray:
     ones = np.ones(ROWS, x.dtype)
     if x.size <= ROWS * x.shape[-1]:
         rows = x.reshape(-1, x.shape[-1])
-        return ones[: len(rows)] @ rows
+        return spread(lambda _: ones[: len(rows)] @ rows, 1, x.size)[0]
 
     def work(images: slice) -> np.ndarray:
         part = x[images].reshape(-1, x.shape[-1])

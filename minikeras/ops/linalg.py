@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from .. import kernels
 from ..core.primitive import primitive
 from ..core.tensor import Tensor, operations
+from ..core.threads import spread
 from ..kernels.epilogue import add_bias_and_activate
 from .epilogue import through_activation
 from .reduce import sum as reduce_sum
@@ -20,7 +22,7 @@ from .shape import broadcast_to, getitem, moveaxis, reshape, swapaxes, transpose
 
 @primitive(name="matmul")
 def _matmul(x: Any, y: Any) -> Any:
-    return np.matmul(x, y)
+    return kernels.matmul(x, y)
 
 
 _matmul.vjps(x=lambda g, y: _matmul(g, swapaxes(y, -1, -2)), y=lambda g, x: _matmul(swapaxes(x, -1, -2), g))
@@ -101,7 +103,7 @@ def dense(x: Any, w: Any, bias: Any = None, *, activation: str | None = None) ->
     Returns:
         Tensor (..., units).
     """
-    result = np.matmul(x if x.ndim == 2 else x.reshape(-1, x.shape[-1]), w)
+    result = kernels.matmul(x if x.ndim == 2 else x.reshape(-1, x.shape[-1]), w)
     add_bias_and_activate(result, bias, activation)
     return result if x.ndim == 2 else result.reshape(*x.shape[:-1], w.shape[-1])
 
@@ -135,7 +137,7 @@ def _as_rows(x: Tensor) -> Tensor:
 
 @primitive(name="einsum")
 def _einsum(*xs: Any, spec: str) -> Any:
-    return np.einsum(spec, *xs, optimize=True)
+    return spread(lambda _: np.einsum(spec, *xs, optimize=True), 1, sum([x.size for x in xs]))[0]
 
 
 @_einsum.backward

@@ -1,0 +1,42 @@
+"""Products of matrices, shared by the threads that share everything else."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..core.threads import UNSHARED, num_threads, spread
+
+
+def matmul(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """``x @ y``, of which each thread makes some rows, some columns if there are more of them, or some of a stack.
+
+    Args:
+        x: ndarray (..., M, K).
+        y: ndarray (..., K, N).
+
+    Returns:
+        ndarray (..., M, N)
+    """
+    products = x.size * y.shape[-1] if x.ndim >= y.ndim else x.shape[-2] * y.size
+    effort = products // 16
+    if effort <= UNSHARED:
+        return np.matmul(x, y)
+    if x.ndim == y.ndim == 2:
+        by_rows = len(x) >= y.shape[1]
+        length = max(len(x), y.shape[1])
+    else:
+        by_rows, length = True, len(x) if x.shape[:-2] == y.shape[:-2] else 1
+    if length == 1:
+        return spread(lambda _: np.matmul(x, y), 1, effort)[0]
+    out = np.empty((*x.shape[:-1], y.shape[-1]), np.result_type(x, y))
+    parts = min(length, num_threads())  # no more than that: each one reads the other factor again
+
+    def work(part: slice) -> None:
+        some = slice(length * part.start // parts, length * part.stop // parts)
+        if not by_rows:
+            np.matmul(x, y[:, some], out=out[:, some])
+        else:
+            np.matmul(x[some], y[some] if y.ndim > 2 else y, out=out[some])
+
+    spread(work, parts, effort)
+    return out
