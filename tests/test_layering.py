@@ -24,7 +24,7 @@ HOUSE = """
     kernels.steps kernels.compiled.jit kernels.compiled.axes kernels.compiled.winograd kernels.compiled.plan
     kernels.compiled.product
     kernels.compiled.conv kernels.compiled.pool kernels.compiled.activation kernels.compiled.steps
-    kernels.compiled kernels
+    kernels.compiled.normalization kernels.compiled kernels
 
     ops.elementwise ops.shape ops.reduce ops.epilogue ops.linalg ops.windows ops.conv ops.pool ops.resize ops.nn
     ops.interop ops
@@ -48,21 +48,25 @@ HOUSE = """
     debug.looking debug.finite debug.origin debug.anomaly debug.tables debug.tape debug.gradients debug.counting
     debug.profile_report debug.profiler debug
     saving.errors saving.atomic saving.archive saving.npy saving.npz saving.keras3_places saving.matching
-    saving.hdf5_child saving.configurations saving.hdf5 saving.keras2 saving.keras3_weights saving.safetensors
-    saving.tf_keras saving.keras2_config saving.weights saving.model saving
+    saving.hdf5_child saving.configurations saving.states saving.hdf5 saving.keras2 saving.keras3_weights
+    saving.safetensors saving.tf_keras saving.keras2_config saving.weights saving.model saving
     utils.left_out utils.conv_utils utils.np_utils utils.progress utils.progbar utils.generic_utils utils.io_utils
-    utils.archives utils.download utils.sequence utils.enqueuer utils.data_utils utils.flat_parameters
-    utils.layer_utils utils.diagram utils.layered_layout utils.svg utils.vis_utils utils
+    utils.archives utils.download utils.sequence utils.attributes utils.passes utils.enqueuer utils.data_utils
+    utils.flat_parameters utils.layer_utils utils.diagram utils.layered_layout utils.svg utils.vis_utils utils
     datasets.digits datasets.pickled datasets.npz datasets.cifar datasets.words datasets.boston_housing datasets.cifar10
     datasets.cifar100 datasets.fashion_mnist datasets.imdb datasets.mnist datasets.reuters datasets
     preprocessing.sequence preprocessing.text preprocessing.image.files preprocessing.image.affine
     preprocessing.image.iterators preprocessing.image.generator preprocessing.image preprocessing
     callbacks.base callbacks.loggers callbacks.monitor callbacks.learning_rate callbacks.nonfinite callbacks.tensorboard
-    callbacks
+    callbacks.backup callbacks
+
+    onnx.values onnx.writer onnx.converters onnx.functions onnx.convolution onnx.space onnx.shapes onnx.merge
+    onnx.operations onnx.models onnx.export onnx
 
     models.legacy models.data models.captures models.objective models.recorded models.compilation models.surface
-    models.feeding models.loops models.generators models.full_batch models.training models.graph models.receptive
-    models.statistics models.summary models.persistence models.network models.graph_training models.configuration
+    models.feeding models.streams models.run models.loops models.generators models.full_batch models.training
+    models.graph models.receptive models.statistics models.summary models.persistence models.network
+    models.graph_training models.configuration
     models.functional models.sequential models.cloning
     models
     plot
