@@ -27,7 +27,7 @@ class Adam(Optimizer):
         epsilon: Fuzz factor; the configured one if None.
         decay: The rate of step t (from 0 on) is ``lr / (1 + decay * t)``.
         amsgrad: Whether to divide by the largest ``v`` so far (Reddi et al. 2018).
-        **kwargs: clipnorm, clipvalue, learning_rate: see `Optimizer`.
+        **kwargs: clipnorm, clipvalue, learning_rate, weight_clipnorm: see `Optimizer`.
     """
 
     slots = ("m", "v", "vhat")
@@ -80,7 +80,7 @@ class Adamax(Optimizer):
         beta_2: How much of their largest absolute value is kept in a step.
         epsilon: Fuzz factor; the configured one if None.
         decay: The rate of step t (from 0 on) is ``lr / (1 + decay * t)``.
-        **kwargs: clipnorm, clipvalue, learning_rate: see `Optimizer`.
+        **kwargs: clipnorm, clipvalue, learning_rate, weight_clipnorm: see `Optimizer`.
     """
 
     slots = ("m", "u")
@@ -118,7 +118,7 @@ class Nadam(Optimizer):
         beta_2: How much of the mean of their squares is kept in a step.
         epsilon: Fuzz factor; the configured one if None.
         schedule_decay: The momentum of step t is ``beta_1 * (1 - 0.5 * 0.96**(t * schedule_decay))``.
-        **kwargs: clipnorm, clipvalue, learning_rate: see `Optimizer`.
+        **kwargs: clipnorm, clipvalue, learning_rate, weight_clipnorm: see `Optimizer`.
     """
 
     slots = ("m", "v")

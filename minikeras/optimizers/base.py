@@ -16,7 +16,7 @@ from ..core.tape import no_grad
 from ..core.tensor import Parameter, Tensor
 from ..core.threads import spread
 from ..registry import Configurable
-from .clipping import global_norm
+from .clipping import global_norm, scaled_to_norm
 from .hyperparameter import Hyperparameter
 from .symbolic_steps import SymbolicSteps
 
@@ -48,13 +48,15 @@ class Block(NamedTuple):
 class Optimizer(SymbolicSteps, Configurable):
     """Base of all optimizers.
 
-    A subclass names its state in ``slots`` (arrays of zeros beside each parameter) and defines `rule`.
+    A subclass names its state in ``slots`` (arrays beside each parameter, of zeros at first) and defines `rule`.
 
     Args:
         lr: Learning rate.
         clipnorm: If the norm of all gradients together exceeds this, they are scaled down to it; None for no limit.
         clipvalue: Gradients are cut off at this absolute value; None for no limit.
         learning_rate: Another name for ``lr``, which it replaces if given.
+        weight_clipnorm: A gradient of a larger norm than this is scaled down to it by itself, as tf.keras and Keras 3
+            mean by their ``clipnorm``; None for no limit. It comes before the others.
 
     Raises:
         TypeError, ValueError: If an argument is unknown or out of range.
@@ -63,12 +65,14 @@ class Optimizer(SymbolicSteps, Configurable):
     slots: ClassVar[tuple[str, ...]] = ()
     full_batch: ClassVar[bool] = False  # whether it takes no steps by `apply_gradients` but minimizes by itself
     saves_iterations: ClassVar[bool] = True
+    unsaid: ClassVar[dict[str, Any]] = {}  # defaults that stand in no configuration; so does None of all arguments
     _config_excludes = ("learning_rate",)
 
     lr = Hyperparameter("[0, inf)")
     decay = Hyperparameter("[0, inf)")
     clipnorm = Hyperparameter("[0, inf)", optional=True)
     clipvalue = Hyperparameter("[0, inf)", optional=True)
+    weight_clipnorm = Hyperparameter("[0, inf)", optional=True)
 
     def __init__(
         self,
@@ -76,6 +80,7 @@ class Optimizer(SymbolicSteps, Configurable):
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         learning_rate: float | None = None,
+        weight_clipnorm: float | None = None,
         **unknown: Any,
     ) -> None:
         if unknown:
@@ -84,6 +89,7 @@ class Optimizer(SymbolicSteps, Configurable):
         self.decay = 0.0
         self.clipnorm = clipnorm
         self.clipvalue = clipvalue
+        self.weight_clipnorm = weight_clipnorm
         self._begin()
 
     def _begin(self) -> None:
@@ -128,6 +134,8 @@ class Optimizer(SymbolicSteps, Configurable):
             ValueError: If a gradient is missing or of another shape than its parameter.
         """
         arrays = self._checked_gradients(grads, params)
+        if self.weight_clipnorm:
+            arrays = [scaled_to_norm(array, float(self.weight_clipnorm)) for array in arrays]
         self.build(params)
         rate = float(self.lr)
         if self.decay:
@@ -165,12 +173,18 @@ class Optimizer(SymbolicSteps, Configurable):
         self._params = list(params)
         for param in self._params:
             if param not in self._state:
-                self._state[param] = [np.zeros(self.slot_shape(slot, param), param.dtype) for slot in self.slots]
+                self._state[param] = [
+                    np.full(self.slot_shape(slot, param), self.first_value(slot), param.dtype) for slot in self.slots
+                ]
         self._batches = list(self._join())
 
     def slot_shape(self, slot: str, param: Parameter) -> tuple[int, ...]:
         """The shape of a slot of a parameter: its own, unless a subclass says otherwise."""
         return param.shape
+
+    def first_value(self, slot: str) -> float:
+        """What a slot begins with: zero, unless a subclass says otherwise."""
+        return 0.0
 
     def get_weights(self) -> list[np.ndarray]:
         """The state in Keras 2's order: the step count (where Keras keeps it), then slot by slot for all parameters.
@@ -201,9 +215,9 @@ class Optimizer(SymbolicSteps, Configurable):
             array[...] = value
 
     def get_config(self) -> dict[str, Any]:
-        """The hyperparameters; without ``clipnorm`` and ``clipvalue`` where they are None, as Keras 2 has it."""
+        """The hyperparameters; those that Keras 2 leaves out or doesn't have only where they say something."""
         config = super().get_config()
-        return {name: value for name, value in config.items() if value is not None}
+        return {name: value for name, value in config.items() if value != self.unsaid.get(name)}
 
     def _slot_arrays(self) -> list[np.ndarray]:
         return [self._state[param][i] for i in range(len(self.slots)) for param in self._params]

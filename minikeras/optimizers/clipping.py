@@ -8,6 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 
+def scaled_to_norm(grad: np.ndarray, norm: float) -> np.ndarray:
+    """A gradient, scaled down to a norm that it exceeds."""
+    own = global_norm([grad])
+    return grad * np.asarray(norm / own, grad.dtype) if own > norm else grad
+
+
 def global_norm(grads: Sequence[np.ndarray]) -> float:
     """Euclidean norm of all arrays together, also where squares leave the range of their type.
 

@@ -22,7 +22,7 @@ class SGD(Optimizer):
         momentum: Share of the last step that goes into the next.
         decay: The rate of step t (from 0 on) is ``lr / (1 + decay * t)``.
         nesterov: Whether to use Nesterov's form.
-        **kwargs: clipnorm, clipvalue, learning_rate: see `Optimizer`.
+        **kwargs: clipnorm, clipvalue, learning_rate, weight_clipnorm: see `Optimizer`.
     """
 
     slots = ("velocity",)

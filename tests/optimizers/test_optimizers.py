@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import pickle
 import tracemalloc
 
@@ -398,3 +399,39 @@ def test_parameters_that_come_and_go_keep_their_state():
     for count in (1, 1, 1, 2):
         alone.apply_gradients([np.ones(2, "float32")] * count, [reference] * count)
     np.testing.assert_array_equal(first.numpy(), reference.numpy())
+
+
+# ---------------------------------------------------------------------- as Keras 3 has it
+
+
+def test_each_gradient_is_limited_by_itself_where_that_is_asked_for():
+    params = [Parameter(np.zeros(2)), Parameter(np.zeros(1))]
+    SGD(lr=1.0, weight_clipnorm=1.0).apply_gradients([np.array([3.0, -4.0]), np.array([0.5])], params)
+    np.testing.assert_allclose(params[0].numpy(), [-0.6, 0.8], rtol=1e-15)
+    np.testing.assert_array_equal(params[1].numpy(), [-0.5])
+    assert SGD(weight_clipnorm=1.0).get_config()["weight_clipnorm"] == 1.0
+
+
+@pytest.mark.parametrize(("cls", "kept", "taken"), [(RMSprop, 0.9, 0.1), (Adagrad, 1.0, 1.0)])
+def test_epsilon_may_stand_in_the_root(cls, kept, taken):
+    w, a, value = Parameter(np.ones(1)), 0.0, 1.0
+    optimizer = cls(lr=0.1, epsilon=1e-2, epsilon_in_root=True)
+    for g in (0.3, -0.02, 0.001):
+        optimizer.apply_gradients([np.array([g])], [w])
+        a = kept * a + taken * g * g
+        value -= 0.1 * g / math.sqrt(a + 1e-2)
+        np.testing.assert_allclose(w.numpy(), [value], rtol=1e-14)
+    assert cls.from_config(optimizer.get_config()).epsilon_in_root is True
+
+
+def test_adagrads_sums_may_begin_with_a_number():
+    w = Parameter(np.ones(1))
+    optimizer = Adagrad(lr=0.1, epsilon=0.0, initial_accumulator=0.25)
+    optimizer.apply_gradients([np.array([1.0])], [w])
+    np.testing.assert_allclose(w.numpy(), [1 - 0.1 / math.sqrt(1.25)], rtol=1e-15)
+
+
+@pytest.mark.parametrize("arguments", [{"epsilon_in_root": "x"}, {"initial_accumulator": -1}, {"weight_clipnorm": "x"}])
+def test_what_keras_3_has_is_checked_too(arguments):
+    with pytest.raises((TypeError, ValueError), match=f"Adagrad: {next(iter(arguments))} must be"):
+        Adagrad(**arguments)
