@@ -9,7 +9,7 @@ from typing import Any
 from .. import layers as layers_module
 from ..core.symbolic import Call, SymbolicTensor, symbols_in
 from ..layers.base import Layer
-from .graph import Graph, node_of
+from .graph import Graph, name_of, node_of
 from .network import Network
 
 Place = tuple[str, int, int]
@@ -24,7 +24,7 @@ def graph_config(graph: Graph, owner: str) -> dict[str, Any]:
     for call in graph.program.calls:
         if not isinstance(call.operation, Layer):
             raise ValueError(
-                f"{owner}: the operation {call.operation.name!r} stands between the layers, and only layers have a "
+                f"{owner}: the operation {name_of(call)!r} stands between the layers, and only layers have a "
                 "configuration. Put it into a Lambda layer, or a layer of your own, to save or copy the model by "
                 "its configuration"
             )

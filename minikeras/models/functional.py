@@ -14,7 +14,7 @@ from ..layers.base import Layer
 from ..layers.context import current_context, trial
 from ..layers.shapes import InputSpec, Shape, as_list, count, is_shape, map_shapes, masks_of, shapes_of, single
 from .configuration import graph_config, graph_from_config
-from .graph import Graph, node_of, unflatten
+from .graph import Graph, name_of, node_of, unflatten
 from .graph_training import GraphTraining
 from .network import LayerList
 
@@ -210,7 +210,7 @@ class Model(GraphTraining):
             return [f"output_{i + 1}" for i in range(len(self._own_shapes) or 1)]
         found: list[str] = []
         for symbol in self.outputs:
-            name = node_of(symbol).operation.name
+            name = name_of(node_of(symbol))
             found.append(name if name not in found else f"{name}_{sum(n.startswith(name) for n in found)}")
         return found
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from ..core import symbolic
 from ..core.symbolic import Call, Program, SymbolicTensor, symbols_in
 from ..layers.base import Layer
 from ..layers.shapes import Shape, is_shape, masks_of
+
+T = TypeVar("T")
 
 
 class Graph:
@@ -61,7 +63,7 @@ class Graph:
                 if isinstance(source.operation, Layer):
                     found.append(f"{source.operation.name}[{source.operation._nodes.index(source)}][{symbol.output}]")
                 else:
-                    found.append(source.operation.name)
+                    found.append(name_of(source))
         return found
 
     def is_chain(self) -> bool:
@@ -118,6 +120,22 @@ class Graph:
             known.update(zip(map(id, call.outputs), results, strict=True))
         return [known[id(symbol)] for symbol in self.outputs]
 
+    def trace(self, values: Sequence[T], visit: Callable[[Call, tuple[Any, ...]], Sequence[T]]) -> list[T]:
+        """Carry other things than tensors through the graph.
+
+        Args:
+            values: One for each input.
+            visit: Given a call and its arguments, with values in the place of symbols, returns those of its outputs.
+
+        Returns:
+            One for each output.
+        """
+        known = dict(zip(map(id, self.inputs), values, strict=True))
+        for call in self.program.calls:
+            made = visit(call, _substituted(call.inputs, known))
+            known.update(zip(map(id, call.outputs), made, strict=True))
+        return [known[id(symbol)] for symbol in self.outputs]
+
     def flatten(self, further: Sequence[SymbolicTensor]) -> tuple[Any, ...]:
         """The graph, and further symbols made of its inputs, as a flat list of calls: symbols are numbers here.
 
@@ -167,6 +185,12 @@ def node_of(symbol: SymbolicTensor) -> Call:
     if node is None:
         raise ValueError(f"{symbol!r} comes from no layer; an input of a model is made by Input")
     return node
+
+
+def name_of(call: Call) -> str:
+    """The name of the layer or operation that was called; functions of the backend are recorded as they are."""
+    unnamed = getattr(call.operation, "__name__", type(call.operation).__name__)
+    return str(getattr(call.operation, "name", unnamed))
 
 
 def _by_depth(outputs: Sequence[SymbolicTensor], inputs: Sequence[SymbolicTensor]) -> list[Layer]:

@@ -10,6 +10,7 @@ from .. import checks, saving
 from ..layers.absent import Absent
 from ..layers.base import Layer
 from ..layers.shapes import Shape
+from ..onnx import export_onnx
 from .graph import Graph
 from .persistence import save_model
 from .statistics import ModelStatistics, model_statistics
@@ -257,6 +258,29 @@ class Network(Trainer):
         for weight, array in zip((weight for layer in self.layers for weight in layer.weights), arrays, strict=True):
             if array is not None:
                 weight.assign(array)
+
+    def export(self, filepath: str | os.PathLike[str], format: str = "onnx", opset_version: int = 17) -> None:
+        """Write what the model predicts as an ONNX graph, which ONNX Runtime and others run without minikeras.
+
+        The size of the batch is free where the model's is, and so are sizes of space. Inputs and outputs have the
+        names and shapes that they have here; in between, "channels_last" images are transposed once, not in each layer.
+        What acts in training only, such as Dropout, is left out. The file can't be read back: `save` is for that.
+
+        Args:
+            filepath: Path that ends in ``.onnx``; written whole or not at all, as by `save`.
+            format: "onnx", as Keras 3 names it.
+            opset_version: The version of ONNX's operations: 17, or newer as far as the installed onnx knows them.
+
+        Raises:
+            ImportError: If onnx isn't installed: the extra ``minikeras[onnx]``.
+            RuntimeError: If the model isn't built.
+            ValueError: For another suffix, format or version; if a layer is code (`Lambda`, a class or an activation
+                of your own) or the weights take 2 GiB and more.
+        """
+        checks.choice(f"{self}: export", "format", format, ("onnx",))
+        if not os.fspath(filepath).endswith(".onnx"):
+            raise ValueError(f"{self}: export: filepath must end in '.onnx'. Received: {os.fspath(filepath)!r}")
+        export_onnx(self, filepath, opset_version)
 
     def _require_built(self, use: str) -> None:
         if not self.built:

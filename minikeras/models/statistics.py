@@ -12,7 +12,7 @@ from ..layers import InputLayer, TimeDistributed
 from ..layers.base import Layer
 from ..layers.measures import says
 from ..layers.shapes import Shape, as_list, is_shape, single
-from .graph import Graph
+from .graph import Graph, name_of
 from .receptive import ReceptiveField, Tracker
 from .training import Trainer
 
@@ -110,7 +110,7 @@ def model_statistics(layers: Sequence[Layer], graph: Graph | None, input_shape: 
             )
             for layer in layers
         ),
-        tuple(LayerStatistics(call.operation.name, "", None, _bytes(call, known)) for call in operations),
+        tuple(LayerStatistics(name_of(call), "", None, _bytes(call, known)) for call in operations),
     )
 
 

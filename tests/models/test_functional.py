@@ -442,6 +442,11 @@ def raw_operation():
     return Model(x, Dense(1)(x * 2.0), name="m").get_config()
 
 
+def backend_function():
+    x = Input((3,))
+    return Model(x, Dense(1)(backend.cumsum(x, axis=1)), name="m").get_config()
+
+
 def duplicate_names():
     x = Input((3,))
     return Model(x, Dense(1, name="d")(deep(x)), name="m")
@@ -490,6 +495,7 @@ def several_nodes():
             "Model 'm', input 'b': axis 1 of the input must have size 3",
         ),
         (lambda: two_by_two()(Tensor(A)), ValueError, r"Model 'm': expected 2 inputs \['a', 'b'\]. Received: 1"),
+        (backend_function, ValueError, "Model 'm': the operation 'cumsum' stands between the layers.*Lambda"),
         (raw_operation, ValueError, "Model 'm': the operation 'multiply' stands between the layers.*Lambda"),
         (lambda: Dense(1, name="d").output, AttributeError, "Dense 'd' is not connected: it has no output before"),
         (lambda: Dense(1, name="d").input_shape, AttributeError, "Dense 'd' has never been called on symbolic tensors"),
@@ -523,6 +529,14 @@ def several_nodes():
 def test_wrong_calls_are_named(wrong, kind, message):
     with pytest.raises(kind, match=f"(?s){message}"):
         wrong()
+
+
+def test_a_function_of_the_backend_at_the_end_names_the_output(capsys):
+    x = Input((3,))
+    model = Model([x], [backend.cumsum(Dense(2)(x), axis=1)])
+    assert model.output_names == ["cumsum"]
+    model.summary(flops=True)
+    assert "not known of cumsum" in capsys.readouterr().out
 
 
 def test_a_symbolic_loss_of_other_inputs_is_refused():
