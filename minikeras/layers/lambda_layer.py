@@ -143,13 +143,14 @@ def _takes_mask(function: Callable[..., Any]) -> bool:
 
 def _function(value: Any, kind: Any, known: Mapping[str, Any], owner: str, argument: str) -> Any:
     """The function that a configuration names."""
-    if kind == "lambda" or isinstance(value, (list, tuple)):
+    keras3 = value.get("class_name") if isinstance(value, Mapping) else None
+    if kind == "lambda" or isinstance(value, (list, tuple)) or keras3 == "__lambda__":
         raise ValueError(
             f"{owner}: {argument} is stored as Python bytecode, which is never run: it could do anything, and fits one "
             "version of Python only. Write the function's name in place of it in the configuration, and pass the "
             "function by custom_objects=... or in a custom_object_scope."
         )
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise ValueError(
             f"{owner}: {argument} names a function that isn't known here; pass it by custom_objects=... or in a "
             f"custom_object_scope. Received: {value!r}"
