@@ -71,7 +71,7 @@ class WeightsFile(Protocol):
         """Return a weight."""
 
 
-class _Difference(NamedTuple):
+class Difference(NamedTuple):
     """Where model and file differ: the layer and its weight, what the model expects and the file holds, and where."""
 
     layer: str
@@ -117,7 +117,7 @@ def match(
     if differences and not (by_name and skip_mismatch):
         raise ModelFileError(_refusal(file, differences, by_name, reshape))
     if differences:
-        warnings.warn(f"{file.path}: these weights keep their values:\n{_table(differences)}", stacklevel=4)
+        warnings.warn(f"{file.path}: these weights keep their values:\n{table(differences)}", stacklevel=4)
     kept = {(d.layer, d.weight) for d in differences}
     return [
         None if source is None or (own.layer, name) in kept else file.read(source, key).reshape(own.shapes[name])
@@ -155,7 +155,7 @@ def by_names(file: WeightsFile, layers: Sequence[LayerWeights]) -> Pairs:
 
 def _differences(
     file: WeightsFile, own: LayerWeights | None, source: str | None, reshape: bool
-) -> Iterator[_Difference]:
+) -> Iterator[Difference]:
     """What differs between a layer of the model and one of the file; all of it if one isn't there at all.
 
     With another number of weights in it, a layer is no other's equal in any of them.
@@ -171,12 +171,12 @@ def _differences(
             reshape and want is not None and have is not None and math.prod(want) == math.prod(have)
         )
         if not fits or len(expected) != len(found):
-            yield _Difference(own.layer if own else "-", name, want, have, source or "")
+            yield Difference(own.layer if own else "-", name, want, have, source or "")
 
 
-def _refusal(file: WeightsFile, differences: list[_Difference], by_name: bool, reshape: bool) -> str:
+def _refusal(file: WeightsFile, differences: list[Difference], by_name: bool, reshape: bool) -> str:
     differences = [d for d in differences if d.expected != d.found]
-    lines = [f"{file.path} holds weights of another architecture.", _table(differences)]
+    lines = [f"{file.path} holds weights of another architecture.", table(differences)]
     if by_name:
         lines.append("load_weights(..., by_name=True, skip_mismatch=True) leaves these out and loads the others.")
     else:
@@ -190,8 +190,9 @@ def _refusal(file: WeightsFile, differences: list[_Difference], by_name: bool, r
     return "\n".join(lines)
 
 
-def _table(differences: list[_Difference]) -> str:
-    rows = [("layer", "weight", "model expects", "file holds")]
+def table(differences: Sequence[Difference], holder: str = "file") -> str:
+    """What differs, as text in columns."""
+    rows = [("layer", "weight", "model expects", f"{holder} holds")]
     for d in differences[:_ROWS_SHOWN]:
         held = "-" if d.found is None else f"{d.found} in {d.source!r}"
         rows.append((d.layer, d.weight, "-" if d.expected is None else str(d.expected), held))
