@@ -21,8 +21,8 @@ HOUSE = """
     core.symbolic core
     kernels.geometry kernels.blocks kernels.product kernels.reduction kernels.activation kernels.epilogue
     kernels.depthwise kernels.lowering kernels.conv kernels.resize kernels.pool kernels.normalization
-    kernels.steps kernels.compiled.jit kernels.compiled.axes kernels.compiled.winograd kernels.compiled.plan
-    kernels.compiled.product
+    kernels.steps kernels.compiled.jit kernels.compiled.vectors kernels.compiled.axes kernels.compiled.plan
+    kernels.compiled.product kernels.compiled.winograd
     kernels.compiled.conv kernels.compiled.pool kernels.compiled.activation kernels.compiled.steps
     kernels.compiled.normalization kernels.compiled kernels
 

@@ -227,7 +227,7 @@ def _write(
     floor = x.dtype.type(0 if activation == "relu" else -np.inf)
     p = task.plan(x, sizes, filters)
     arrays = (plain(x).reshape(-1), plain(w).reshape(-1), start, out.reshape(-1))
-    where, tiles = (p.row, p.out_row, p.col, p.parts, p.layout, p.lengths, p.before, p.frame), _tiles(x.dtype)
+    where, tiles = p[:-1], product.tile_shapes(x.dtype)
 
     def work(blocks: slice) -> None:
         product.convolve(*arrays, *where, tiles, floor, blocks.start, blocks.stop)
@@ -244,7 +244,7 @@ def _kernel_grad(x: np.ndarray, g: np.ndarray, task: _Task) -> np.ndarray:
     p = task.plan(x, g.shape[1:-1], filters)
     out_row = np.arange(p.col.size) * filters
     arrays = plain(x).reshape(-1), plain(g).reshape(-1)
-    where, tiles = (p.col, out_row, p.row, p.parts, p.layout, p.lengths, p.before, p.frame), _tiles(x.dtype)
+    where, tiles = (p.col, out_row, p.row, p.parts, p.layout, *p[5:8]), product.tile_shapes(x.dtype)
 
     def work(blocks: slice) -> np.ndarray:
         total = np.zeros(p.col.size * filters, x.dtype)
@@ -253,11 +253,6 @@ def _kernel_grad(x: np.ndarray, g: np.ndarray, task: _Task) -> np.ndarray:
 
     totals = spread(work, p.blocks, x.size + g.size + g.size * p.col.size // 64)
     return sum(totals[1:], start=totals[0]).reshape(-1, filters)
-
-
-def _tiles(dtype: np.dtype) -> np.ndarray:
-    bytes_, rows = product.registers()
-    return np.array([bytes_ // dtype.itemsize, *rows])
 
 
 def _repeated(x: np.ndarray, times: int) -> np.ndarray:

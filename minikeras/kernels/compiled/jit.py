@@ -5,10 +5,13 @@ Nothing here imports numba before that: half a second that a program without lar
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 import threading
+import zlib
 from collections.abc import Callable
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -30,7 +33,7 @@ def compiled(function: Callable[..., Any]) -> Loop:
     """Make a function whose compiled version is made on its first call, for the types of its arguments.
 
     It lets go of the interpreter while it runs, so `spread` gives it all cores; it starts no threads itself.
-    Functions that it calls are decorated as well and stand in the same file, whose changes numba's cache notices.
+    Functions that it calls are decorated as well.
     """
     return Loop(function, EXACT)
 
@@ -82,12 +85,21 @@ class Loop:
             if hasattr(names.get(name), "prepare"):
                 names[name] = names[name].prepare()
         function = FunctionType(self.function.__code__, names, self.function.__name__, self.function.__defaults__)
-        function.__qualname__, function.__module__ = self.function.__qualname__, self.function.__module__
+        function.__module__ = self.function.__module__
+        # numba's cache only notices a change of the function's own file, but what is called from there is compiled too
+        function.__qualname__ = f"{self.function.__qualname__}_{_sources()}"
         options = {"nogil": True, "fastmath": set(self.fastmath), "error_model": "numpy"}
         try:
             return njit(cache=True, **options)(function)
         except RuntimeError:  # there is no folder for a cache
             return njit(**options)(function)
+
+
+@functools.cache
+def _sources() -> str:
+    """A number that changes with any of the files from which something is compiled."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return f"{zlib.crc32(b''.join(file.read_bytes() for file in files)):08x}"
 
 
 def imported(name: str) -> Any:
