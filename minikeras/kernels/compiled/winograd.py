@@ -1,32 +1,31 @@
 """Convolution with windows of 3 x 3 by Winograd's minimal filtering F(4 x 4, 3 x 3) (Lavin and Gray 2016).
 
 Tiles of 4 x 4 results are made of 6 x 6 inputs by 36 products per pair of channels, where the definition takes 144:
-``Y = A' ((G w G') * (B' d B)) A`` (' transposes). Sums over channels turn the products into 36 GEMMs. The gradient in
-the kernel is ``G' ((B' d B) * (A dY A')) G``, and that in the input a convolution with the reversed kernel.
-Tiles come in rows: tile row ``image * tile_rows + i`` holds rows 4 i to 4 i + 3 of an image's results.
+``Y = A' ((G w G') * (B' d B)) A`` (' transposes). Sums over channels turn the products into 36 matrix products. The
+gradient in the kernel is ``G' ((B' d B) * (A dY A')) G``, and that in the input a convolution with the reversed kernel.
+
+Tiles are numbered through all images, and transformed a block at a time: (tile, one of 36, channel).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from ...core.threads import spread
-from ..blocks import BLOCK_BYTES
 from ..epilogue import add_bias_and_activate
 from ..geometry import Ints, Padding
 from .jit import compiled, plain
+from .product import fill, multiply, tile_shapes
+from .vectors import Vectors, inlined
 
 _G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
 _GG = np.kron(_G, _G)  # G from both sides, for windows and transforms in a row
-_TWO, _FOUR, _FIVE, _EIGHT = (np.float32(factor) for factor in (2, 4, 5, 8))  # which leave float32 what it is
 MOST_CHANNELS = 640
-_ROW = 4112
-"""Elements in a row of scratch memory: at least six pixels of `MOST_CHANNELS`."""
-_ROW_1, _ROW_2, _ROW_3, _ROW_4, _ROW_5, _ROW_6, _ROW_8, _ROW_10 = (
-    np.uintp(rows * _ROW) for rows in (1, 2, 3, 4, 5, 6, 8, 10)
-)
+BLOCK_BYTES = 3 << 18
+"""What a block's transforms take: less than a core's second-level cache."""
 
 
 def convolve(
@@ -51,25 +50,20 @@ def convolve(
     Returns:
         ndarray (N, *sizes, F)
     """
-    channels, filters = w.shape[-2:]
+    filters = w.shape[-1]
     out = np.empty((len(x), *sizes, filters), x.dtype)
-    kernels = (_GG.astype(x.dtype) @ w.reshape(9, -1)).reshape(36, channels, filters)
-    x, (top, _), (left, _) = plain(x), *padding
-    row_bias = np.zeros(sizes[1] * filters, x.dtype) if bias is None else np.tile(bias, sizes[1])
-    tile_rows, tiles = _tiles(sizes)
-    is_relu = activation == "relu"
+    kernels = _GG.astype(x.dtype) @ w.reshape(9, -1)
+    start = np.zeros(filters, x.dtype) if bias is None else plain(bias)
+    floor = x.dtype.type(0 if activation == "relu" else -np.inf)
+    layout, blocks = _layout(x, sizes, filters, padding)
+    arrays = (plain(x).reshape(-1), kernels.reshape(-1), start, out.reshape(-1))
 
-    def work(rows: slice) -> None:
-        for block in _blocks(rows, tiles, (channels, filters), x.itemsize):
-            data, products = _buffers(block, tiles, (channels, filters), x.dtype)
-            _input_tiles(x, data, block.start, tile_rows, tiles, top, left)
-            np.matmul(data, kernels, out=products)
-            _output_tiles(products, out, row_bias, is_relu, block.start, tile_rows, tiles)
-            if activation is not None and not is_relu:
-                first, last = (_first_row(row, tile_rows, sizes[0]) for row in (block.start, block.stop))
-                add_bias_and_activate(out.reshape(-1, *out.shape[2:])[first:last], None, activation)
+    def work(part: slice) -> None:
+        _convolve(*arrays, layout, tile_shapes(x.dtype), floor, part.start, part.stop)
 
-    spread(work, len(x) * tile_rows, out.size * channels)
+    spread(work, blocks, out.size * x.shape[-1])
+    if activation not in (None, "relu"):
+        spread(lambda images: add_bias_and_activate(out[images], None, activation), len(out), 8 * out.size)
     return out
 
 
@@ -85,205 +79,201 @@ def kernel_grad(x: np.ndarray, g: np.ndarray, padding: Padding) -> np.ndarray:
         ndarray (3, 3, C, F)
     """
     channels, filters = x.shape[-1], g.shape[-1]
-    x, g, (top, _), (left, _) = plain(x), plain(g), *padding
-    tile_rows, tiles = _tiles(g.shape[1:-1])
+    layout, blocks = _layout(x, g.shape[1:-1], filters, padding)
+    arrays = (plain(x).reshape(-1), plain(g).reshape(-1))
 
-    def work(rows: slice) -> np.ndarray:
-        total = np.zeros((36, channels, filters), x.dtype)
-        for block in _blocks(rows, tiles, (channels, filters), x.itemsize):
-            data, cotangent = _buffers(block, tiles, (channels, filters), x.dtype)
-            _input_tiles(x, data, block.start, tile_rows, tiles, top, left)
-            _gradient_tiles(g, cotangent, block.start, tile_rows, tiles)
-            total += np.matmul(data.swapaxes(1, 2), cotangent)
+    def work(part: slice) -> np.ndarray:
+        total = np.zeros(36 * channels * filters, x.dtype)
+        _kernel_gradient(*arrays, total, layout, tile_shapes(x.dtype), part.start, part.stop)
         return total
 
-    parts = spread(work, len(x) * tile_rows, g.size * channels)
+    parts = spread(work, blocks, g.size * channels)
     total = sum(parts[1:], start=parts[0]).reshape(36, -1)
     return (_GG.T.astype(x.dtype) @ total).reshape(3, 3, channels, filters)
 
 
-def _tiles(sizes: Ints) -> Ints:
-    return -(-sizes[0] // 4), -(-sizes[1] // 4)
+def _layout(x: np.ndarray, sizes: Ints, filters: int, padding: Padding) -> tuple[np.ndarray, int]:
+    """What the loops need to know, and the number of blocks.
+
+    A block's transforms are at least as large as the kernels, which each block reads.
+    """
+    (top, _), (left, _) = padding
+    rows, columns = (-(-n // 4) for n in sizes)
+    tiles, channels = len(x) * rows * columns, x.shape[-1]
+    limit = max(BLOCK_BYTES, 36 * channels * filters * x.itemsize)
+    block = max(limit // (36 * (channels + filters) * x.itemsize), 1)
+    block = min(block, -(-tiles // 4))  # some for every thread
+    numbers = [*x.shape[1:], *sizes, filters, top, left, rows, columns, tiles, block]
+    return np.array(numbers, np.intp), -(-tiles // block)
 
 
-def _first_row(tile_row: int, tile_rows: int, height: int) -> int:
-    image, i = divmod(tile_row, tile_rows)
-    return image * height + 4 * i
+# ---------------------------------------------------------------------- transforms
+
+Column = list[Any]
+Transform = Callable[[Vectors, Column], Column]
 
 
-def _blocks(rows: slice, tiles: int, channels: Ints, itemsize: int) -> Iterator[slice]:
-    """Tile rows whose transforms stay in cache, together at least as large as the kernels that each block reads."""
-    limit = max(BLOCK_BYTES, 36 * channels[0] * channels[1] * itemsize)
-    step = max(limit // (36 * tiles * sum(channels) * itemsize), 1)
-    step = -(-(rows.stop - rows.start) // max(-(-(rows.stop - rows.start) // step), 1))
-    for start in range(rows.start, rows.stop, max(step, 1)):
-        yield slice(start, min(start + step, rows.stop))
-
-
-def _buffers(block: slice, tiles: int, channels: Ints, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    count = (block.stop - block.start) * tiles
-    return np.empty((36, count, channels[0]), dtype), np.empty((36, count, channels[1]), dtype)
-
-
-# ---------------------------------------------------------------------- compiled
-
-# Each transform multiplies from both sides: one loop goes through the pixels' channels, the other through whole runs of
-# tiles. Scratch memory has rows of fixed length: distances that the compiler knows needn't be compared at run time.
-# Indices without sign spare the question whether they count from the end.
-
-
-@compiled
-def _input_six(d0, d1, d2, d3, d4, d5):  # type: ignore[no-untyped-def]
+def _input_six(vectors: Vectors, d: Column) -> Column:
     """B' times a column."""
-    even, odd = d4 - _FOUR * d2, d3 - _FOUR * d1
-    wide, narrow = d4 - d2, _TWO * (d3 - d1)
-    first, last = _FOUR * d0 - _FIVE * d2 + d4, _FOUR * d1 - _FIVE * d3 + d5
-    return first, even + odd, even - odd, wide + narrow, wide - narrow, last
+    build, fused = vectors.build, vectors.fused
+    even, odd = fused(-4.0, d[2], d[4]), fused(-4.0, d[1], d[3])
+    wide, narrow = build.fsub(d[4], d[2]), build.fsub(d[3], d[1])
+    first, last = fused(4.0, d[0], fused(-5.0, d[2], d[4])), fused(4.0, d[1], fused(-5.0, d[3], d[5]))
+    second, third = build.fadd(even, odd), build.fsub(even, odd)
+    return [first, second, third, fused(2.0, narrow, wide), fused(-2.0, narrow, wide), last]
 
 
-@compiled
-def _output_four(m0, m1, m2, m3, m4, m5):  # type: ignore[no-untyped-def]
-    """A' times a column."""
-    sum1, sum2, difference1, difference2 = m1 + m2, m3 + m4, m1 - m2, m3 - m4
-    second, fourth = difference1 + _TWO * difference2, difference1 + _EIGHT * difference2 + m5
-    return m0 + sum1 + sum2, second, sum1 + _FOUR * sum2, fourth
-
-
-@compiled
-def _gradient_six(g0, g1, g2, g3):  # type: ignore[no-untyped-def]
+def _gradient_six(vectors: Vectors, g: Column) -> Column:
     """A times a column."""
-    even, odd, wide, narrow = g0 + g2, g1 + g3, g0 + _FOUR * g2, _TWO * g1 + _EIGHT * g3
-    return g0, even + odd, even - odd, wide + narrow, wide - narrow, g3
+    build, fused = vectors.build, vectors.fused
+    even, odd = build.fadd(g[0], g[2]), build.fadd(g[1], g[3])
+    wide, narrow = fused(4.0, g[2], g[0]), fused(4.0, g[3], g[1])
+    second, third = build.fadd(even, odd), build.fsub(even, odd)
+    return [g[0], second, third, fused(2.0, narrow, wide), fused(-2.0, narrow, wide), g[3]]
+
+
+def _output_four(vectors: Vectors, m: Column) -> Column:
+    """A' times a column."""
+    build, fused = vectors.build, vectors.fused
+    sum1, sum2 = build.fadd(m[1], m[2]), build.fadd(m[3], m[4])
+    difference1, difference2 = build.fsub(m[1], m[2]), build.fsub(m[3], m[4])
+    first, second = build.fadd(build.fadd(m[0], sum1), sum2), fused(2.0, difference2, difference1)
+    return [first, second, fused(4.0, sum2, sum1), fused(8.0, difference2, build.fadd(difference1, m[5]))]
+
+
+def _both_sides(transform: Transform, vectors: Vectors, columns: list[Column]) -> list[Column]:
+    """Transform columns, and then the rows of the result: rows."""
+    halves = [transform(vectors, column) for column in columns]
+    return [transform(vectors, list(row)) for row in zip(*halves, strict=True)]
+
+
+def _write_six(
+    transform: Transform, size: int, vectors: Vectors, source: Any, line: Any, pixel: Any, target: Any, pitch: Any,
+    left: Any
+) -> None:  # fmt: skip
+    """Write the code that makes 6 x 6 vectors `pitch` apart of `size` x `size` pixels."""
+    build, mask = vectors.build, vectors.mask(left)
+
+    def at(i: int, j: int) -> Any:
+        return build.add(build.mul(line, vectors.integer(i)), build.mul(pixel, vectors.integer(j)))
+
+    columns = [[vectors.load(source, at(i, j), mask) for i in range(size)] for j in range(size)]
+    for i, row in enumerate(_both_sides(transform, vectors, columns)):
+        for j, value in enumerate(row):
+            vectors.store(value, target, build.mul(pitch, vectors.integer(6 * i + j)), mask)
+
+
+@inlined
+def _input_tile(vectors, x, x_at, line, pixel, out, out_at, pitch, left):  # type: ignore[no-untyped-def]
+    """``B' d B`` of 6 x 6 pixels, for a vector of channels, of which there are `left`."""
+    source, target = vectors.build.gep(x, [x_at]), vectors.build.gep(out, [out_at])
+    _write_six(_input_six, 6, vectors, source, line, pixel, target, pitch, left)
+
+
+@inlined
+def _gradient_tile(vectors, g, g_at, line, pixel, out, out_at, pitch, left):  # type: ignore[no-untyped-def]
+    """``A g A'`` of 4 x 4 pixels."""
+    source, target = vectors.build.gep(g, [g_at]), vectors.build.gep(out, [out_at])
+    _write_six(_gradient_six, 4, vectors, source, line, pixel, target, pitch, left)
+
+
+@inlined
+def _output_tile(  # type: ignore[no-untyped-def]
+    vectors, products, at, pitch, start, start_at, out, out_at, line, pixel, rows, columns, left, floor
+):  # fmt: skip
+    """``A' products A`` plus `start`, not below `floor`: as many rows and columns of pixels as there are."""
+    build, mask, least = vectors.build, vectors.mask(left), vectors.splat(floor)
+    source, target = build.gep(products, [at]), build.gep(out, [out_at])
+    bias = vectors.load(build.gep(start, [start_at]), 0, mask)
+    parts = [
+        [vectors.load(source, build.mul(pitch, vectors.integer(6 * i + j)), mask) for i in range(6)] for j in range(6)
+    ]
+    for i, row in enumerate(_both_sides(_output_four, vectors, parts)):
+        values = [vectors.at_least(build.fadd(value, bias), least) for value in row]
+        with build.if_then(build.icmp_signed("<", vectors.integer(i), rows)):
+            for j, value in enumerate(values):
+                with build.if_then(build.icmp_signed("<", vectors.integer(j), columns)):
+                    place = build.add(build.mul(line, vectors.integer(i)), build.mul(pixel, vectors.integer(j)))
+                    vectors.store(value, target, place, mask)
+
+
+# ---------------------------------------------------------------------- loops
 
 
 @compiled
-def _padded_rows(x, rows, width, image, top, left):  # type: ignore[no-untyped-def]
-    """Copy `width` pixels of rows `top`, `top` + 1, … from column `left` on, with zeros outside the image."""
-    n, source, target = x.shape[3], x.reshape(-1), rows.reshape(-1)
-    first = min(max(-left, 0), width)
-    for i in range(rows.shape[0]):
-        row = top + i
-        last = max(min(x.shape[2] - left, width), first) if 0 <= row < x.shape[1] else first
-        p, q = ((image * x.shape[1] + row) * x.shape[2] + left) * n, i * rows.shape[1]
-        for e in range(first * n):
-            target[np.uintp(q + e)] = 0
-        for e in range(first * n, last * n):
-            target[np.uintp(q + e)] = source[np.uintp(p + e)]
-        for e in range(last * n, width * n):
-            target[np.uintp(q + e)] = 0
+def _transform_input(x, tile, layout, lengths, before, frame, buffer, lanes, out, out_at):  # type: ignore[no-untyped-def]
+    """Write the transform of one tile of the input to `out` from `out_at` on."""
+    height, width, channels, _, _, _, top, left, rows, columns, _, _ = layout
+    image, i, j = tile // (rows * columns), tile // columns % rows * 4 - top, tile % columns * 4 - left
+    source, at, line = x, ((image * height + i) * width + j) * channels, width * channels
+    if i < 0 or j < 0 or i + 6 > height or j + 6 > width:
+        before[2] = -j
+        fill(x, image, i, lengths, before, frame, channels, buffer, 0)
+        source, at, line = buffer, 0, 6 * channels
+    for c in range(0, channels, lanes):
+        _input_tile(source, at + c, line, channels, out, out_at + c, channels, channels - c)
 
 
 @compiled
-def _input_tiles(x, data, start, tile_rows, tiles, top, left):  # type: ignore[no-untyped-def]
-    """``B' d B`` of all tiles, from tile row `start` on, into `data` (36, tiles, channels)."""
-    size, count = x.shape[3], data.shape[1]
-    rows, half = np.empty((6, _ROW), x.dtype), np.empty((6, 2 * _ROW), x.dtype)
-    a, b, c, n = rows.reshape(-1), half.reshape(-1), data.reshape(-1), np.uintp(size)
-    plane, most = np.uintp(count * size), (_ROW // size - 2) // 4
-    for k in range(count // tiles * -(-tiles // most)):
-        line, first = k // -(-tiles // most), k % -(-tiles // most) * most
-        number = min(most, tiles - first)
-        image, i = (start + line) // tile_rows, (start + line) % tile_rows
-        _padded_rows(x, rows, 4 * number + 2, image, 4 * i - top, 4 * first - left)
-        run = np.uintp(number * size)
-        for t in range(number):
-            for column in range(6):
-                p, q = np.uintp((4 * t + column) * size), np.uintp((column * number + t) * size)
-                for e in range(n):
-                    b0, b1, b2, b3, b4, b5 = _input_six(
-                        a[p + e],
-                        a[p + _ROW_1 + e],
-                        a[p + _ROW_2 + e],
-                        a[p + _ROW_3 + e],
-                        a[p + _ROW_4 + e],
-                        a[p + _ROW_5 + e],
-                    )
-                    b[q + e], b[q + _ROW_2 + e], b[q + _ROW_4 + e] = b0, b1, b2
-                    b[q + _ROW_6 + e], b[q + _ROW_8 + e], b[q + _ROW_10 + e] = b3, b4, b5
-        for row in range(6):
-            p0, q0 = np.uintp(row * 2 * _ROW), np.uintp((6 * row * count + line * tiles + first) * size)
-            p1, q1 = p0 + run, q0 + plane
-            p2, q2 = p1 + run, q1 + plane
-            p3, q3 = p2 + run, q2 + plane
-            p4, q4 = p3 + run, q3 + plane
-            p5, q5 = p4 + run, q4 + plane
-            for e in range(run):
-                c[q0 + e], c[q1 + e], c[q2 + e], c[q3 + e], c[q4 + e], c[q5 + e] = _input_six(
-                    b[p0 + e], b[p1 + e], b[p2 + e], b[p3 + e], b[p4 + e], b[p5 + e]
-                )
+def _transform_gradient(g, tile, layout, lengths, before, frame, buffer, lanes, out, out_at):  # type: ignore[no-untyped-def]
+    """Write the transform of one tile of the cotangent to `out` from `out_at` on."""
+    _, _, _, height, width, filters, _, _, rows, columns, _, _ = layout
+    image, i, j = tile // (rows * columns), tile // columns % rows * 4, tile % columns * 4
+    source, at, line = g, ((image * height + i) * width + j) * filters, width * filters
+    if i + 4 > height or j + 4 > width:
+        before[2] = -j
+        fill(g, image, i, lengths, before, frame, filters, buffer, 0)
+        source, at, line = buffer, 0, 4 * filters
+    for f in range(0, filters, lanes):
+        _gradient_tile(source, at + f, line, filters, out, out_at + f, filters, filters - f)
 
 
 @compiled
-def _gradient_tiles(g, data, start, tile_rows, tiles):  # type: ignore[no-untyped-def]
-    """``A g A'`` of all tiles, from tile row `start` on, into `data` (36, tiles, filters)."""
-    size, count = g.shape[3], data.shape[1]
-    rows, half = np.empty((4, _ROW), g.dtype), np.empty((6, 2 * _ROW), g.dtype)
-    a, b, c, n = rows.reshape(-1), half.reshape(-1), data.reshape(-1), np.uintp(size)
-    plane, most = np.uintp(count * size), _ROW // size // 4
-    for k in range(count // tiles * -(-tiles // most)):
-        line, first = k // -(-tiles // most), k % -(-tiles // most) * most
-        number = min(most, tiles - first)
-        image, i = (start + line) // tile_rows, (start + line) % tile_rows
-        _padded_rows(g, rows, 4 * number, image, 4 * i, 4 * first)
-        run = np.uintp(number * size)
-        for t in range(number):
-            for column in range(4):
-                p, q = np.uintp((4 * t + column) * size), np.uintp((column * number + t) * size)
-                for e in range(n):
-                    b0, b1, b2, b3, b4, b5 = _gradient_six(
-                        a[p + e], a[p + _ROW_1 + e], a[p + _ROW_2 + e], a[p + _ROW_3 + e]
-                    )
-                    b[q + e], b[q + _ROW_2 + e], b[q + _ROW_4 + e] = b0, b1, b2
-                    b[q + _ROW_6 + e], b[q + _ROW_8 + e], b[q + _ROW_10 + e] = b3, b4, b5
-        for row in range(6):
-            p0, q0 = np.uintp(row * 2 * _ROW), np.uintp((6 * row * count + line * tiles + first) * size)
-            p1, q1 = p0 + run, q0 + plane
-            p2, q2 = p1 + run, q1 + plane
-            p3, q3 = p2 + run, q2 + plane
-            q4, q5 = q3 + plane, q3 + plane + plane
-            for e in range(run):
-                c[q0 + e], c[q1 + e], c[q2 + e], c[q3 + e], c[q4 + e], c[q5 + e] = _gradient_six(
-                    b[p0 + e], b[p1 + e], b[p2 + e], b[p3 + e]
-                )
+def _convolve(x, kernels, start, out, layout, shapes, floor, first, last):  # type: ignore[no-untyped-def]
+    """Write the tiles of blocks `first` to `last`."""
+    height, width, channels, out_height, out_width, filters, _, _, rows, columns, tiles, block = layout
+    lengths, before, frame = np.array([height, 1, width]), np.zeros(3, np.intp), np.array([6, 1, 6])
+    buffer, spare = np.empty(36 * channels, x.dtype), np.empty((2, np.max(shapes)), np.intp)
+    data, products = np.empty(block * 36 * channels, x.dtype), np.empty(block * 36 * filters, x.dtype)
+    row, out_row, col = np.arange(block) * 36 * channels, np.arange(block) * 36 * filters, np.arange(channels)
+    nothing, minus_infinity, lanes = np.zeros(filters, x.dtype), -x.dtype.type(np.inf), shapes[0]
+    for begin in range(first * block, min(last * block, tiles), block):
+        count = min(block, tiles - begin)
+        for t in range(count):
+            _transform_input(x, begin + t, layout, lengths, before, frame, buffer, lanes, data, t * 36 * channels)
+        for p in range(36):
+            multiply(data, p * channels, row, out_row, 0, count, col, 0, channels, kernels, filters,
+                     p * channels * filters, nothing, 0, products, p * filters, filters, False, minus_infinity,
+                     False, shapes, spare
+            )  # fmt: skip
+        for t in range(count):
+            tile = begin + t
+            image, i, j = tile // (rows * columns), tile // columns % rows * 4, tile % columns * 4
+            to = ((image * out_height + i) * out_width + j) * filters
+            for f in range(0, filters, lanes):
+                _output_tile(products, t * 36 * filters + f, filters, start, f, out, to + f, out_width * filters,
+                             filters, out_height - i, out_width - j, filters - f, floor)  # fmt: skip
 
 
 @compiled
-def _output_tiles(products, out, row_bias, is_relu, start, tile_rows, tiles):  # type: ignore[no-untyped-def]
-    """Write ``A' products A`` (36, tiles, filters) with bias into `out`, from tile row `start` on."""
-    height, width, size, count = out.shape[1], out.shape[2], out.shape[3], products.shape[1]
-    half, rows = np.empty((6, _ROW), out.dtype), np.empty((4, _ROW), out.dtype)
-    a, b, c, y, n = products.reshape(-1), half.reshape(-1), rows.reshape(-1), out.reshape(-1), np.uintp(size)
-    six, zero, most = np.uintp(6 * count * size), out.dtype.type(0), _ROW // size // 4
-    for k in range(count // tiles * -(-tiles // most)):
-        line, first = k // -(-tiles // most), k % -(-tiles // most) * most
-        number = min(most, tiles - first)
-        image, i = (start + line) // tile_rows, (start + line) % tile_rows
-        run = np.uintp(number * size)
-        for column in range(6):
-            p0, q0 = np.uintp((column * count + line * tiles + first) * size), np.uintp(column * _ROW)
-            p1, q1 = p0 + six, q0 + run
-            p2, q2 = p1 + six, q1 + run
-            p3, q3 = p2 + six, q2 + run
-            p4, p5 = p3 + six, p3 + six + six
-            for e in range(run):
-                b[q0 + e], b[q1 + e], b[q2 + e], b[q3 + e] = _output_four(
-                    a[p0 + e], a[p1 + e], a[p2 + e], a[p3 + e], a[p4 + e], a[p5 + e]
-                )
-        for row in range(min(4, height - 4 * i)):
-            for t in range(number):
-                p, q0 = np.uintp((row * number + t) * size), np.uintp(4 * t * size)
-                q1, q2, q3 = q0 + n, q0 + n + n, q0 + n + n + n
-                for e in range(n):
-                    c[q0 + e], c[q1 + e], c[q2 + e], c[q3 + e] = _output_four(
-                        b[p + e],
-                        b[p + _ROW_1 + e],
-                        b[p + _ROW_2 + e],
-                        b[p + _ROW_3 + e],
-                        b[p + _ROW_4 + e],
-                        b[p + _ROW_5 + e],
-                    )
-            o = np.uintp(((image * height + 4 * i + row) * width + 4 * first) * size)
-            r = np.uintp(4 * first * size)
-            for e in range(np.uintp(min(4 * number, width - 4 * first) * size)):
-                value = c[e] + row_bias[r + e]
-                y[o + e] = zero if is_relu and value < zero else value  # NaN stays
+def _kernel_gradient(x, g, total, layout, shapes, first, last):  # type: ignore[no-untyped-def]
+    """Add the transformed gradient (36, channels, filters) that the tiles of blocks `first` to `last` give."""
+    height, width, channels, out_height, out_width, filters, _, _, _, _, tiles, block = layout
+    lengths, before, frame = np.array([height, 1, width]), np.zeros(3, np.intp), np.array([6, 1, 6])
+    out_lengths, out_frame = np.array([out_height, 1, out_width]), np.array([4, 1, 4])
+    buffer, spare = np.empty(36 * max(channels, filters), x.dtype), np.empty((2, np.max(shapes)), np.intp)
+    data, cotangent = np.empty(block * 36 * channels, x.dtype), np.empty(block * 36 * filters, x.dtype)
+    row, out_row, col = np.arange(channels), np.arange(channels) * filters, np.arange(block) * 36 * channels
+    minus_infinity, lanes = -x.dtype.type(np.inf), shapes[0]
+    for begin in range(first * block, min(last * block, tiles), block):
+        count = min(block, tiles - begin)
+        for t in range(count):
+            tile = begin + t
+            _transform_input(x, tile, layout, lengths, before, frame, buffer, lanes, data, t * 36 * channels)
+            _transform_gradient(g, tile, layout, out_lengths, before, out_frame, buffer, lanes, cotangent,
+                                t * 36 * filters)  # fmt: skip
+        for p in range(36):
+            multiply(data, p * channels, row, out_row, 0, channels, col, 0, count, cotangent, 36 * filters,
+                     p * filters, total, 0, total, p * channels * filters, filters, True, minus_infinity, False, shapes,
+                     spare
+            )  # fmt: skip
