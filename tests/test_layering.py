@@ -67,7 +67,7 @@ HOUSE = """
     models.feeding models.streams models.run models.loops models.generators models.full_batch models.training
     models.graph models.receptive models.statistics models.summary models.persistence models.network
     models.graph_training models.configuration
-    models.functional models.sequential models.cloning
+    models.functional models.sequential models.cloning models.torch_order models.torch_layout models.torch_state
     models
     plot
     gradcheck.arrays gradcheck.subject gradcheck.differences gradcheck.prepared gradcheck.examine gradcheck.views

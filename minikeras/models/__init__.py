@@ -10,6 +10,7 @@ from .functional import Model
 from .persistence import load_model, save_model
 from .sequential import Sequential
 from .surface import LossSurface
+from .torch_state import from_torch_state_dict, to_torch_state_dict
 
 __all__ = [
     "Input",
@@ -17,10 +18,12 @@ __all__ = [
     "Model",
     "Sequential",
     "clone_model",
+    "from_torch_state_dict",
     "load_model",
     "model_from_config",
     "model_from_json",
     "save_model",
+    "to_torch_state_dict",
 ]
 
 __getattr__ = left_out(
