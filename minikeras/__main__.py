@@ -9,7 +9,7 @@ from typing import Any
 
 from . import __version__, compat
 from .models import load_model
-from .saving import check_path, holds_weights_only
+from .saving import check_path, is_for_weights
 
 _DESCRIPTION = "A small deep-learning framework on NumPy with Keras's manners."
 
@@ -33,7 +33,7 @@ examples:
 _FILE_EXAMPLES = """\
 examples:
   minikeras summary model.h5
-  minikeras convert model.h5 model.npz
+  minikeras convert model.h5 model.keras
   minikeras convert model.h5 weights.safetensors
 """
 
@@ -88,7 +88,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _add_summary(commands: Any) -> None:
     parser = _file_command(commands, "summary", "show the layers of a model in a file")
-    parser.add_argument("file", metavar="FILE", help=".npz, .h5 or .hdf5")
+    parser.add_argument("file", metavar="FILE", help=".npz, .keras, .h5 or .hdf5")
     parser.set_defaults(command=_summary)
 
 
@@ -98,11 +98,11 @@ def _summary(arguments: argparse.Namespace) -> int:
 
 def _add_convert(commands: Any) -> None:
     parser = _file_command(commands, "convert", "write the model of a file to another one, in the format of its suffix")
-    parser.add_argument("source", metavar="IN", help=".npz, .h5 or .hdf5")
+    parser.add_argument("source", metavar="IN", help=".npz, .keras, .h5 or .hdf5")
     parser.add_argument(
         "target",
         metavar="OUT",
-        help=".npz, .h5, .hdf5, or .safetensors for the weights only; a file that is there is replaced",
+        help=".npz, .keras, .h5, .hdf5; .safetensors, .weights.h5 for the weights only; an old file is replaced",
     )
     parser.set_defaults(command=_convert)
 
@@ -110,7 +110,7 @@ def _add_convert(commands: Any) -> None:
 def _convert(arguments: argparse.Namespace) -> int:
     def convert() -> None:
         check_path(arguments.target, "convert", weights=True)
-        if holds_weights_only(arguments.target):
+        if is_for_weights(arguments.target):
             load_model(arguments.source, compile=False).save_weights(arguments.target)
         else:
             load_model(arguments.source).save(arguments.target)

@@ -91,6 +91,12 @@ def hard_sigmoid(x: Any) -> Tensor:
 
 
 @registry.register
+def hard_sigmoid6(x: Any) -> Tensor:
+    """``x / 6 + 0.5`` limited to 0 ... 1 (Howard et al. 2019): what Keras 3 and PyTorch mean by hard_sigmoid."""
+    return ops.clip(x / 6.0 + 0.5, 0.0, 1.0)
+
+
+@registry.register
 def exponential(x: Any) -> Tensor:
     """``exp(x)``."""
     return ops.exp(x)

@@ -15,7 +15,7 @@ from .core import config
 from .core.tensor import Tensor
 from .registry import Registry
 
-registry = Registry("loss")
+registry = Registry("loss", partials=True)
 get = registry.get
 serialize = registry.serialize
 deserialize = registry.deserialize

@@ -7,6 +7,7 @@ Objects with a state of their own inherit `Configurable`: their configuration is
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +31,7 @@ class Registry:
         callables: Whether `get` takes any callable as it is.
         optional: Whether `get` gives None for None.
         elsewhere: Names that are resolved before the registry is asked, to be suggested all the same.
+        partials: Whether the configuration of a function may hold keyword arguments of it.
         late: Names that a module of minikeras registers, and this module, which is imported when one is asked for.
 
     Example:
@@ -49,10 +51,12 @@ class Registry:
         callables: bool = True,
         optional: bool = True,
         elsewhere: tuple[str, ...] = (),
+        partials: bool = False,
         late: Mapping[str, str] | None = None,
     ) -> None:
         self.kind = kind
         self.elsewhere = elsewhere
+        self.partials = partials
         self.late = dict(late or {})
         self.base = base
         self.callables = callables
@@ -165,6 +169,8 @@ class Registry:
             raise ValueError(f"The 'config' of {self.kind} {name!r} must be a dict. Received: {config!r}")
         if hasattr(entry, "from_config"):
             return entry.from_config(dict(config))
+        if config and self.partials and not isinstance(entry, type) and _takes(entry, config):
+            return functools.partial(entry, **config)
         if isinstance(entry, type) or (self.base is not None and (config or _takes_nothing(entry))):
             return entry(**config)
         if config:
@@ -261,6 +267,8 @@ def get_custom_objects() -> dict[str, Any]:
 def serialize_object(obj: Any) -> Any:
     """``{"class_name", "config"}`` of an object with `get_config`, the name of a function, None of None.
 
+    A `functools.partial` of a function with keywords has these for its configuration.
+
     Raises:
         ValueError: If the object has neither a configuration nor a name.
     """
@@ -268,6 +276,8 @@ def serialize_object(obj: Any) -> Any:
         return None
     if hasattr(obj, "get_config") and not isinstance(obj, type):
         return {"class_name": _name_of(type(obj)), "config": obj.get_config()}
+    if isinstance(obj, functools.partial) and not obj.args:
+        return {"class_name": _name_of(obj.func), "config": _plain(obj.keywords, f"{obj.func}: an argument")}
     return _name_of(obj)
 
 
@@ -331,6 +341,12 @@ def _takes_nothing(function: Callable[..., Any]) -> bool:
     except TypeError:
         return False
     return True
+
+
+def _takes(function: Callable[..., Any], keywords: Mapping[str, Any]) -> bool:
+    """Whether a function has a default for each of the keywords."""
+    parameters = inspect.signature(function).parameters
+    return all(name in parameters and parameters[name].default is not inspect.Parameter.empty for name in keywords)
 
 
 def _fold(name: str) -> str:

@@ -136,7 +136,7 @@ class ModelCheckpoint(Callback):
     Files are written beside their place and moved there when complete: whatever happens, a path holds a whole model.
 
     Args:
-        filepath: Path that ends in ``.npz``, or in ``.h5`` or ``.hdf5`` for a file that Keras reads too; may name
+        filepath: Path that ends in ``.npz``, or as Keras's files, see `Model.save` and `Model.save_weights`; may name
             values of the logs in the form of ``str.format``, and ``epoch`` (from 1 on):
             ``"weights.{epoch:02d}-{val_loss:.2f}.npz"``.
         monitor: Name of the value that ``save_best_only`` goes by.

@@ -197,10 +197,10 @@ class Network(Trainer):
         return self.statistics(input_shape).flops
 
     def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True) -> None:
-        """Write the whole model to one file, ``.npz`` or Keras 2's ``.h5``, for `load_model`; see `models.save_model`.
+        """Write the whole model to one file for `load_model`; see `models.save_model`.
 
         Args:
-            filepath: Path that ends in ``.npz``, or in ``.h5`` or ``.hdf5`` for a file that Keras reads too.
+            filepath: Path that ends in ``.npz``; or in ``.keras`` for Keras 3, in ``.h5`` or ``.hdf5`` for Keras 2.
             overwrite: Whether to replace a file that is there.
             include_optimizer: Whether to write what belongs to training.
 
@@ -212,13 +212,13 @@ class Network(Trainer):
         save_model(self, filepath, overwrite, include_optimizer)
 
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write all weights to one file, ``.npz``, ``.safetensors`` or Keras 2's ``.h5``.
+        """Write all weights to one file, ``.npz``, ``.safetensors``, Keras 3's ``.weights.h5`` or Keras 2's ``.h5``.
 
         The file is written beside its place and moved there when complete, so that a crash leaves the old one whole.
 
         Args:
-            filepath: Path that ends in ``.npz`` or ``.safetensors``, or in ``.h5`` or ``.hdf5`` for a file that Keras
-                reads too.
+            filepath: Path that ends in ``.npz`` or ``.safetensors``; in ``.weights.h5`` for Keras 3; otherwise in
+                ``.h5`` or ``.hdf5`` for Keras 2.
             overwrite: Whether to replace a file that is there.
 
         Raises:
@@ -236,9 +236,10 @@ class Network(Trainer):
         skip_mismatch: bool = False,
         reshape: bool = False,
     ) -> None:
-        """Read the weights that `save_weights`, or Keras 2, has written.
+        """Read the weights that `save_weights`, or Keras 2 or 3, has written.
 
-        Layers with weights are matched in order, whatever their names; the names of weights and the shapes must agree.
+        Layers with weights are matched in order, whatever their names (in Keras 3's files by their names if all are the
+        same, else in the order of those of one class, as Keras 3 does); the names of weights and the shapes must agree.
         If anything doesn't, or the file is damaged, no weight is changed.
 
         Args:

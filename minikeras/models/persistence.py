@@ -22,7 +22,7 @@ from .training import Trainer
 def save_model(
     model: Any, filepath: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True
 ) -> None:
-    """Write a model to one file, ``.npz`` or Keras 2's ``.h5``: its configuration, its weights and its random streams.
+    """Write a model to one file: its configuration, its weights and its random streams.
 
     If it is compiled also the arguments of ``compile`` and the state of the optimizer: training goes on after
     `load_model` as it would have without.
@@ -32,7 +32,7 @@ def save_model(
 
     Args:
         model: A built model.
-        filepath: Path that ends in ``.npz``, or in ``.h5`` or ``.hdf5`` for a file that Keras reads too.
+        filepath: Path that ends in ``.npz``; or in ``.keras`` for Keras 3, in ``.h5`` or ``.hdf5`` for Keras 2.
         overwrite: Whether to replace a file that is there.
         include_optimizer: Whether to write what belongs to training.
 
@@ -59,7 +59,7 @@ def save_model(
 def load_model(
     filepath: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
 ) -> Any:
-    """Read a model that `save_model`, or Keras 2, has written.
+    """Read a model that `save_model`, Keras 2, tf.keras or Keras 3 has written.
 
     Args:
         filepath: The file.
@@ -82,7 +82,7 @@ def load_model(
         True
     """
     path = os.fspath(filepath)
-    with saving.open_model(filepath) as file, CustomObjectScope(custom_objects or {}):
+    with CustomObjectScope(custom_objects or {}), saving.open_model(filepath) as file:
         with _named(path, "the model can't be made of it"):
             training, streams = file.description["training"], file.description["streams"]
             with limited_weights(file.elements):
@@ -94,12 +94,8 @@ def load_model(
             weights = [weight for layer in inside for weight in layer.weights]
             for weight, array in zip(weights, file.read_weights(described), strict=True):
                 weight.assign(array)
-        if compile and (writer := file.description.get("left_out")):
-            warnings.warn(
-                f"{path} was written by {writer}: it is loaded without what belongs to training. "
-                "Compile the model again",
-                stacklevel=2,
-            )
+        for remark in file.description.get("remarks", ()) if compile else ():
+            warnings.warn(f"{path}: {remark}", stacklevel=2)
         if compile and training is not None:
             with _named(path, "it can't be compiled as it was; load_model(..., compile=False) reads the rest"):
                 _compile(model, training, file)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from .model import ModelFile, open_model, save_model
 from .npz import ModelFileError
-from .weights import check_path, describe_weights, holds_weights_only, load_weights, save_weights
+from .weights import check_path, describe_weights, is_for_weights, load_weights, save_weights
 
 __all__ = [
     "ModelFile",
     "ModelFileError",
     "check_path",
     "describe_weights",
-    "holds_weights_only",
+    "is_for_weights",
     "load_weights",
     "open_model",
     "save_model",

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -64,6 +65,25 @@ def text_of(value: Any) -> str:
         return json.dumps(value, default=as_json, allow_nan=False)
     except ValueError as error:
         raise ValueError(f"a model's configuration must consist of finite numbers to be saved: {error}") from error
+
+
+def described(config: Any) -> Iterator[dict[str, Any]]:
+    """All dicts in a configuration that describe an object: ``{"class_name", "config"}``."""
+    for value in dicts(config):
+        if isinstance(value.get("class_name"), str) and isinstance(value.get("config"), dict):
+            yield value
+
+
+def dicts(config: Any) -> Iterator[dict[str, Any]]:
+    """All dicts in a configuration."""
+    pending = [config]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            yield value
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
 
 
 def as_json(value: Any) -> Any:

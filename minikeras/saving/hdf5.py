@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 
@@ -55,6 +57,8 @@ class Hdf5Reader:
         self.shapes: dict[str, tuple[int, ...]] = {}
         self._dtypes: dict[str, str] = {}
         self._late = False
+        self._deadline = math.inf
+        self._over = threading.Event()
 
     def __enter__(self) -> Hdf5Reader:
         folders = _folders()
@@ -72,6 +76,7 @@ class Hdf5Reader:
             stderr=subprocess.DEVNULL,
             env=_environment(),
         )
+        threading.Thread(target=self._watch, daemon=True).start()
         try:
             self._read_description()
         except BaseException:
@@ -159,23 +164,24 @@ class Hdf5Reader:
     @contextmanager
     def _hurry(self) -> Iterator[None]:
         """End the child if the body takes too long."""
-
-        def give_up() -> None:
-            self._late = True
-            self._child.kill()
-
-        timer = threading.Timer(self._seconds, give_up)
-        timer.daemon = True
-        timer.start()
+        self._deadline = time.monotonic() + self._seconds
         try:
             yield
         finally:
-            timer.cancel()
+            self._deadline = math.inf
+
+    def _watch(self) -> None:
+        while not self._over.wait(min(1.0, self._seconds / 4)):
+            if time.monotonic() > self._deadline:
+                self._late = True
+                self._child.kill()
+                return
 
     def _damaged(self, why: str) -> ModelFileError:
         return ModelFileError(f"{self.path} is damaged or no file of Keras: {why}")
 
     def _end(self) -> None:
+        self._over.set()
         self._child.kill()
         for pipe in (self._child.stdin, self._child.stdout):
             with suppress(BrokenPipeError):
@@ -202,9 +208,15 @@ def write_hdf5(path: str | os.PathLike[str], attributes: Mapping[str, Texts], ar
         ImportError: If h5py isn't installed.
     """
     require_h5py()
+    with atomic_write(path) as data:
+        fill_hdf5(data, attributes, arrays)
+
+
+def fill_hdf5(data: BinaryIO, attributes: Mapping[str, Texts], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write to an open file, which may be one in memory; see `write_hdf5`."""
     import h5py
 
-    with atomic_write(path) as data, h5py.File(data, "w", libver="earliest") as file:
+    with h5py.File(data, "w", libver="earliest") as file:
         for place, values in attributes.items():
             group = file.require_group(place) if place else file
             for name, value in values.items():

@@ -185,6 +185,11 @@ def of_tensorflow(version: str) -> bool:
     return "tf" in version or _numbers(version) >= (2, 4)
 
 
+def of_keras3(version: str) -> bool:
+    """Whether a version is one of Keras 3."""
+    return "tf" not in version and _numbers(version) >= (3, 0)
+
+
 def _numbers(version: str) -> tuple[int, int]:
     found = re.match(r"(\d{1,9})(?:\.(\d{1,9}))?", version)
     return (int(found[1]), int(found[2] or 0)) if found else (2, 2)

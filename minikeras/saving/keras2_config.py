@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..layers.legacy import modern_arguments
-from . import keras2, tf_keras
-from .configurations import parse, text_of
+from . import keras2, keras3, tf_keras
+from .configurations import described, dicts, parse, text_of
 from .hdf5 import Hdf5Reader
 from .matching import LayerWeights
 from .npz import ModelFileError
@@ -37,8 +37,8 @@ _EXTENSIONS: dict[str, dict[str, Any]] = {
 def read(reader: Hdf5Reader) -> dict[str, Any]:
     """The description of the model in a file, as `save_model` takes it.
 
-    ``training["iterations"]`` is None where the file has no count of steps but in the optimizer's state. ``left_out``
-    says by whom the file was written if what belongs to training is not among it for that reason.
+    ``training["iterations"]`` is None where the file has no count of steps but in the optimizer's state. ``remarks``
+    are said to the user, and ``state`` is how the state of an optimizer of tf.keras or Keras 3 is kept.
 
     Raises:
         ModelFileError: If there is no model in it, or its description can't be read.
@@ -56,9 +56,15 @@ def read(reader: Hdf5Reader) -> dict[str, Any]:
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelFileError(f"{reader.path} is damaged: its model_config can't be read: {error}") from error
     own = {**_EMPTY, **(_parsed(reader, "minikeras") if "minikeras" in root else {})}
-    training = left_out = None
+    training = state = None
+    remarks: list[str] = []
     if "training_config" in root and keras2.of_tensorflow(version):
-        left_out = f"Keras {version}, whose optimizers are others"
+        try:
+            training, state, remarks = keras3.training_of(_parsed(reader, "training_config"), config)
+        except ModelFileError:
+            raise
+        except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+            raise ModelFileError(f"{reader.path} is damaged: its training_config can't be read: {error}") from error
     elif "training_config" in root:
         found = _parsed(reader, "training_config")
         training = {
@@ -66,15 +72,15 @@ def read(reader: Hdf5Reader) -> dict[str, Any]:
             "optimizer": found.get("optimizer_config"),
             "iterations": own["iterations"],
         }
-    return {"model": config, "training": training, "streams": own["streams"], "left_out": left_out}
+    found = {"model": config, "training": training, "streams": own["streams"]}
+    return {**found, "remarks": remarks, "state": state}
 
 
 def _translate(config: dict[str, Any], version: str) -> None:
     """Change the configuration of a version of Keras into one of minikeras."""
     _name_as_today(config, version.startswith("1"))
     if keras2.of_tensorflow(version):
-        for layer in list(_described(config)):
-            tf_keras.translate(layer)
+        tf_keras.translate_all(config, keras2.of_keras3(version))
     if not keras2.half_pixel_centres(version):
         for layer in _upsamplings(config):
             layer["config"].setdefault("half_pixel_centers", False)
@@ -97,7 +103,7 @@ def _version(root: Mapping[str, Any]) -> str:
 
 def _name_as_today(config: Any, of_keras1: bool) -> None:
     """Give layers their names since Keras 2; make a dict of the list that a Sequential's layers were until 2.2.2."""
-    for value in list(_dicts(config)):
+    for value in list(dicts(config)):
         if isinstance(name := value.get("class_name"), str):
             value["class_name"] = _KERAS1.get(name, name)
         if value.get("class_name") == "Sequential" and isinstance(value.get("config"), list):
@@ -106,28 +112,10 @@ def _name_as_today(config: Any, of_keras1: bool) -> None:
             value["config"] = modern_arguments(value["class_name"], value["config"])
 
 
-def _described(config: Any) -> Iterator[dict[str, Any]]:
-    """All layers in a configuration, those in models and wrappers too."""
-    for value in _dicts(config):
-        if isinstance(value.get("class_name"), str) and isinstance(value.get("config"), dict):
-            yield value
-
-
-def _dicts(config: Any) -> Iterator[dict[str, Any]]:
-    pending = [config]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            yield value
-            pending += value.values()
-        elif isinstance(value, list):
-            pending += value
-
-
 def _upsamplings(config: Any) -> list[dict[str, Any]]:
     return [
         layer
-        for layer in _described(config)
+        for layer in described(config)
         if layer["class_name"] == "UpSampling2D" and layer["config"].get("interpolation") == "bilinear"
     ]
 
@@ -147,7 +135,7 @@ def content(
         "minikeras": text_of(own),
     }
     _make_inputs_explicit(model)
-    for layer in _described(model):
+    for layer in described(model):
         defaults = {"groups": 1, **_EXTENSIONS.get(layer["class_name"], {})}
         for name in [name for name, value in defaults.items() if layer["config"].get(name) == value]:
             del layer["config"][name]
@@ -165,7 +153,7 @@ def _make_inputs_explicit(model: Any) -> None:
 
     Keras 3 misreads the shape that the first layer of a Sequential says, and finds a wrapped layer by its module.
     """
-    for layer in list(_described(model)):
+    for layer in list(described(model)):
         config = layer["config"]
         inside = config.get("layers")
         if layer["class_name"] == "Sequential" and inside:
@@ -192,7 +180,7 @@ def _sampling_version(model: Any) -> str:
             "UpSampling2D: layers with half_pixel_centers=True and with False can't be in one .h5 file, as each "
             "version of Keras knows one of them only. Save the model to .npz"
         )
-    for layer in _described(model):
+    for layer in described(model):
         layer["config"].pop("half_pixel_centers", None)  # without meaning for "nearest"
     if centred == {False}:
         warnings.warn(

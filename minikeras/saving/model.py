@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from . import keras2, keras2_config
+from . import keras2, keras2_config, keras3, keras3_weights
 from .configurations import parse, text_of
 from .hdf5 import MAGIC, Hdf5Reader, write_hdf5
+from .keras3_optimizers import State
 from .matching import LayerWeights, WeightsFile, match
 from .npz import ModelFileError, NpzReader, write_npz
 from .safetensors import is_safetensors
@@ -38,6 +39,9 @@ def save_model(
         layers: What `describe_weights` gives.
         optimizer: The state of the optimizer.
     """
+    if os.fspath(path).endswith(keras3.SUFFIX):
+        keras3.write_model(path, description, layers, optimizer)
+        return
     if is_hdf5(path):
         write_hdf5(path, *keras2_config.content(description, layers, optimizer))
         return
@@ -55,6 +59,7 @@ class ModelFile:
         weights: The weights.
         state: The shapes of the arrays of the optimizer's state.
         elements: How many numbers the weights may have at most.
+        layout: How the state is kept, if not as the optimizer's `get_weights` gives it.
     """
 
     description: dict[str, Any]
@@ -62,6 +67,7 @@ class ModelFile:
     state: list[tuple[int, ...]]
     elements: int
     _read_state: Callable[[int], np.ndarray]
+    layout: State | None = None
 
     def read_weights(self, layers: Sequence[LayerWeights]) -> list[np.ndarray | None]:
         """The weights for these layers, in order; see `saving.load_weights`."""
@@ -73,12 +79,18 @@ class ModelFile:
         Raises:
             ModelFileError: If it doesn't, or the file is damaged.
         """
-        if self.state != [*shapes]:
+        order: list[int | None] | None = list(range(len(shapes))) if self.state == [*shapes] else None
+        if self.layout is not None:
+            order = self.layout.order(self.state, shapes)
+        if order is None:
             raise ModelFileError(
                 f"{self.weights.path} doesn't hold the state of its optimizer: expected arrays of the shapes "
                 f"{list(shapes)}. Received: {self.state}. load_model(..., compile=False) reads the model without it"
             )
-        return [self._read_state(index) for index in range(len(shapes))]
+        return [
+            np.zeros(shape) if index is None else self._read_state(index)
+            for index, shape in zip(order, shapes, strict=True)
+        ]
 
 
 def open_model(path: str | os.PathLike[str]) -> AbstractContextManager[ModelFile]:
@@ -93,7 +105,9 @@ def open_model(path: str | os.PathLike[str]) -> AbstractContextManager[ModelFile
         start = file.read(9)
     if is_safetensors(start):
         raise ModelFileError(f"{os.fspath(path)} holds weights only, no model. model.load_weights reads it")
-    return _open_keras2(path) if start.startswith(MAGIC) else _open_npz(path)
+    if start.startswith(MAGIC):
+        return _open_keras2(path)
+    return _open_keras3(path) if start.startswith(b"PK") and keras3.is_keras3(path) else _open_npz(path)
 
 
 @contextmanager
@@ -116,16 +130,51 @@ def _open_keras2(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
     """Open an HDF5 file of a model in Keras 2's layout; see `open_model`."""
     with Hdf5Reader(path) as reader:
         description = keras2_config.read(reader)
+        layout = description.pop("state")
         state = keras2.state_names(reader)
         weights = keras2.Keras2Weights(reader)
-        shapes = [shape for layer in weights.layers.values() for shape in layer.values()]
         yield ModelFile(
             description,
             weights,
-            [reader.shapes[name] for name in state],
-            sum(math.prod(shape) for shape in shapes),
+            _kept_state(description, layout, state, reader),
+            _elements(weights),
             lambda index: reader.read(state[index]),
+            layout,
         )
+
+
+@contextmanager
+def _open_keras3(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
+    """Open a ``.keras`` file; see `open_model`."""
+    with keras3.open_archive(path) as archive:
+        description, layout = keras3.read_description(archive)
+        with keras3.weights_reader(archive) as reader:
+            state = keras3_weights.state_paths(reader)
+            weights = keras3_weights.Keras3Weights(reader)
+            yield ModelFile(
+                description,
+                weights,
+                _kept_state(description, layout, state, reader),
+                _elements(weights),
+                lambda index: reader.read(state[index]),
+                layout,
+            )
+
+
+def _kept_state(
+    description: dict[str, Any], layout: State | None, paths: Sequence[str], reader: Hdf5Reader
+) -> list[tuple[int, ...]]:
+    """The shapes of the optimizer's state; of Keras 3's its count of steps goes to the description."""
+    shapes = [reader.shapes[path] for path in paths]
+    training = description["training"]
+    if layout is None or not training or training.get("iterations") is not None:
+        return shapes
+    training["iterations"] = reader.read(paths[0]).item() if shapes[:1] == [()] else 0
+    return shapes if any(shapes) else []  # before the first step there is nothing but the count and the rate
+
+
+def _elements(weights: WeightsFile) -> int:
+    return sum(math.prod(shape) for layer in weights.layers.values() for shape in layer.values())
 
 
 def _description(reader: NpzReader) -> dict[str, Any]:

@@ -1,8 +1,14 @@
-"""Configurations of tf.keras of TensorFlow 2, and of Keras 3's ``.h5`` files, in the terms of Keras 2.2.4."""
+"""Configurations of tf.keras of TensorFlow 2, and of Keras 3, in the terms of Keras 2.2.4."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
+
+from .. import layers
+from .configurations import described
+from .keras3_config import ACTIVATIONS, MODELS
 
 # Arguments that came later, with the values that say what is so anyway.
 _LATER: dict[str, tuple[Any, ...]] = {
@@ -25,29 +31,70 @@ _LATER: dict[str, tuple[Any, ...]] = {
     "virtual_batch_size": (None,),
 }
 _UNUSED = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")  # what separable layers only inherit
+_UNSEEDED = ("GaussianDropout", "GaussianNoise")
+_CODE = ("__lambda__", "__typespec__")
+_OPERATIONS = ("keras.ops", "keras.src.ops", "keras.src.layers.core.tf_op_layer", "tf.")
 
 
-def translate(layer: dict[str, Any]) -> None:
+def model_from_keras3(found: dict[str, Any], keras3: bool = True) -> dict[str, Any]:
+    """Change the description of a model, as a ``.keras`` file has it, into Keras 2.2.4's.
+
+    Args:
+        found: The description.
+        keras3: Whether it is Keras 3's, and not tf.keras's.
+
+    Raises:
+        ValueError: If there is something in it that has no equal.
+    """
+    if found.get("class_name") not in MODELS or not isinstance(found.get("config"), dict):
+        raise ValueError(f"it describes no model, but {found.get('class_name')!r:.100}")
+    model = {"class_name": found["class_name"], "config": found["config"]}
+    translate_all(model, keras3)
+    return model
+
+
+def translate_all(model: dict[str, Any], keras3: bool) -> None:
+    """Change the description of a model and all that is in it; see `translate`."""
+    everything = list(described(model))
+    _refuse_shared(everything)
+    for layer in everything:
+        translate(layer, keras3)
+
+
+def translate(layer: dict[str, Any], keras3: bool) -> None:
     """Change the description of a layer, ``{"class_name", "config", ...}``, into Keras 2.2.4's.
 
     What has no equal there stays, and is refused by the layer that it is for.
+
+    Args:
+        layer: The description.
+        keras3: Whether it is Keras 3's, and not tf.keras's.
+
+    Raises:
+        ValueError: For an operation between layers, stored code, or a class of the same name as one of Keras's.
     """
     config = layer["config"]
+    _check_module(layer)
+    if isinstance(config.get("layers"), list):
+        _translate_graph(config, keras3)
     if layer["class_name"] == "Functional":
         layer["class_name"] = "Model"
-    if isinstance(nodes := layer.get("inbound_nodes"), list):
-        layer["inbound_nodes"] = [_node(node) if isinstance(node, dict) else node for node in nodes]
     if layer["class_name"] == "LeakyReLU" and "negative_slope" in config:
         config["alpha"] = config.pop("negative_slope")
-    if "layers" in config:
-        for ends in ("input_layers", "output_layers"):
-            if isinstance(place := config.get(ends), list) and place and isinstance(place[0], str):
-                config[ends] = [place]
     if layer["class_name"] in ("L1", "L2"):
         layer["class_name"] = "L1L2"
     for name, values in _LATER.items():
         if name in config and any(config[name] is value or config[name] == value for value in values):
             del config[name]
+    for name, value in config.items():
+        if isinstance(value, dict) and value.get("class_name") == "function" and isinstance(value.get("config"), str):
+            config[name] = value["config"]
+    if keras3 and config.get("activation") in [*ACTIVATIONS]:
+        config["activation"] = ACTIVATIONS[config["activation"]]
+    if layer["class_name"] in _UNSEEDED:
+        config.pop("seed", None)
+    if isinstance(config.get("seed"), dict):
+        config["seed"] = None
     if layer["class_name"].startswith(("Separable", "Depthwise")):
         for name in _UNUSED:
             config.pop(name, None)
@@ -62,10 +109,79 @@ def translate(layer: dict[str, Any]) -> None:
         del config["dtype"]  # a model's own, which each of its layers says again
 
 
+def _check_module(layer: dict[str, Any]) -> None:
+    name, module = layer["class_name"], layer.get("module")
+    if name in _CODE:
+        raise ValueError(f"there is Python code in it ({name}), which is never run")
+    if not isinstance(module, str) or module == "keras.layers":
+        return
+    if module.startswith(_OPERATIONS):
+        raise ValueError(
+            f"the operation {name!r} of {module} stands between the layers, and minikeras reads graphs of layers only"
+        )
+    if module.partition(".")[0] not in ("keras", "builtins") and name in (*layers.registry, *MODELS):
+        layer["class_name"] = layer.get("registered_name") or f"{module}>{name}"  # another class of this name
+
+
+def _refuse_shared(everything: list[dict[str, Any]]) -> None:
+    """Keras 3 describes a layer that is in two models, or two wrappers, twice, with one number."""
+    numbered = [layer for layer in everything if layer["class_name"] in (*layers.registry, *MODELS)]
+    counts = Counter(layer["shared_object_id"] for layer in numbered if isinstance(layer.get("shared_object_id"), int))
+    for layer in numbered:
+        if counts[layer.get("shared_object_id", "")] > 1:
+            raise ValueError(
+                f"the layer {layer['config'].get('name')!r} is part of several models or wrappers in it, "
+                "which minikeras doesn't read"
+            )
+
+
+# ---------------------------------------------------------------------- graphs
+
+
+def _translate_graph(config: dict[str, Any], keras3: bool) -> None:
+    """Write calls as lists of places, and count them as Keras 2 does; see `keras3_config`."""
+    inside = {layer.get("name"): layer.get("class_name") for layer in config["layers"] if isinstance(layer, dict)}
+    for layer in config["layers"]:
+        if isinstance(layer, dict) and isinstance(nodes := layer.get("inbound_nodes"), list):
+            places = [_node(node) if isinstance(node, dict) else node for node in nodes]
+            if keras3:
+                places = [[_counted(place, MODELS, inside) for place in node] for node in places]
+            layer["inbound_nodes"] = places
+    for ends in ("input_layers", "output_layers"):
+        if ends in config:
+            places = _flat(config[ends])
+            config[ends] = [_counted(place, ("Sequential",), inside) for place in places] if keras3 else places
+
+
 def _node(node: dict[str, Any]) -> list[Any]:
-    """A call in Keras 3's form, ``{"args": ..., "kwargs": ...}`` with tensors in it, as a list of places."""
-    keywords = {name: value for name, value in (node.get("kwargs") or {}).items() if value is not None}
+    """A call in Keras 3's form, ``{"args": ..., "kwargs": ...}`` with tensors in it, as a list of places.
+
+    Keras 3 decides anew with every call whether it is training, whatever was said when the call was recorded.
+    """
+    given = node.get("kwargs") or {}
+    keywords = {name: value for name, value in given.items() if value is not None and name != "training"}
     tensors = node.get("args") or []
     while len(tensors) == 1 and isinstance(tensors[0], list):
         tensors = tensors[0]
-    return [[*tensor["config"]["keras_history"], keywords] for tensor in tensors]
+    return [[*_history(tensor), keywords] for tensor in tensors]
+
+
+def _history(tensor: Any) -> list[Any]:
+    if not isinstance(tensor, Mapping) or tensor.get("class_name") != "__keras_tensor__":
+        raise ValueError(f"a layer is called with an argument that is no tensor. Received: {tensor!r:.100}")
+    return list(tensor["config"]["keras_history"])
+
+
+def _counted(place: Any, models: tuple[str, ...], inside: Mapping[Any, Any]) -> Any:
+    """A place whose call is counted as in Keras 2, where that from a model's inputs to its outputs comes first."""
+    name, number, *rest = place
+    return [name, number + (inside.get(name) in models), *rest]
+
+
+def _flat(ends: Any) -> list[Any]:
+    """The inputs or outputs of a graph as a list of places; those of a dict in the order of its keys, as in Keras 3."""
+    if isinstance(ends, dict):
+        return [place for key in sorted(ends) for place in _flat(ends[key])]
+    if isinstance(ends, list) and ends and isinstance(ends[0], str):
+        return [ends]
+    return [place for item in ends for place in _flat(item)] if isinstance(ends, list) else [ends]

@@ -1,4 +1,4 @@
-"""The weights of layers in one file: ``.npz``, HDF5 or ``.safetensors``."""
+"""The weights of layers in one file: ``.npz``, HDF5, ``.safetensors``, or a ``.keras`` archive."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.tensor import Parameter
 from ..layers.base import Layer
-from . import keras2, keras3_weights, safetensors
+from . import keras2, keras3, keras3_weights, safetensors
 from .hdf5 import MAGIC, Hdf5Reader, require_h5py, write_hdf5
 from .keras3_places import places
 from .matching import LayerWeights, Pairs, WeightsFile, in_order, match
@@ -57,7 +57,8 @@ def check_path(path: str | os.PathLike[str], use: str, overwrite: bool = True, w
         weights: Whether a file that holds weights only will do.
 
     Raises:
-        ValueError: If the path doesn't end in ``.npz``, ``.h5`` or ``.hdf5``; or, for weights, ``.safetensors``.
+        ValueError: If the path doesn't end in ``.npz``, ``.keras``, ``.h5`` or ``.hdf5``; or, for weights,
+            ``.safetensors``.
         FileExistsError: If a file is there that must not be replaced.
         ImportError: If the file needs h5py, which isn't installed.
     """
@@ -67,12 +68,12 @@ def check_path(path: str | os.PathLike[str], use: str, overwrite: bool = True, w
                 f"{use} writes whole models, and a .safetensors file holds weights only: model.save_weights writes it. "
                 f"Received: {os.fspath(path)!r}"
             )
-    elif not os.fspath(path).endswith((".npz", *HDF5_SUFFIXES)):
+    elif not os.fspath(path).endswith((".npz", keras3.SUFFIX, *HDF5_SUFFIXES)):
         raise ValueError(
-            f"{use} writes .npz files, and Keras 2's .h5 files: the path must end in '.npz', '.h5' or '.hdf5'. "
-            f"Received: {os.fspath(path)!r}"
+            f"{use} writes .npz files, Keras 3's .keras and Keras 2's .h5 files: the path must end in '.npz', "
+            f"'.keras', '.h5' or '.hdf5'. Received: {os.fspath(path)!r}"
         )
-    if is_hdf5(path):
+    if is_hdf5(path) or os.fspath(path).endswith(keras3.SUFFIX):
         require_h5py()
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"{os.fspath(path)!r} is there already, and overwrite is False")
@@ -81,6 +82,11 @@ def check_path(path: str | os.PathLike[str], use: str, overwrite: bool = True, w
 def holds_weights_only(path: str | os.PathLike[str]) -> bool:
     """Whether a file of this name is of a format that has no place for an architecture."""
     return os.fspath(path).endswith(safetensors.SUFFIX)
+
+
+def is_for_weights(path: str | os.PathLike[str]) -> bool:
+    """Whether the name of a file says that it is for weights only."""
+    return os.fspath(path).endswith((safetensors.SUFFIX, KERAS3_SUFFIX))
 
 
 def is_hdf5(path: str | os.PathLike[str]) -> bool:
@@ -94,7 +100,7 @@ def save_weights(path: str | os.PathLike[str], layers: Sequence[LayerWeights], o
     A path that ends in ``.weights.h5`` gets Keras 3's layout, another one that ends in ``.h5`` or ``.hdf5`` Keras 2's.
 
     Args:
-        path: Ends in ``.npz``, ``.h5``, ``.hdf5`` or ``.safetensors``.
+        path: Ends in ``.npz``, ``.weights.h5``, ``.h5``, ``.hdf5`` or ``.safetensors``.
         layers: What `describe_weights` gives.
         overwrite: Whether to replace a file that is there.
 
@@ -103,6 +109,11 @@ def save_weights(path: str | os.PathLike[str], layers: Sequence[LayerWeights], o
         FileExistsError: If a file is there that must not be replaced.
     """
     check_path(path, "save_weights", overwrite, weights=True)
+    if os.fspath(path).endswith(keras3.SUFFIX):
+        raise ValueError(
+            "save_weights: a .keras file holds a whole model: model.save writes it. Keras 3's weights alone go to a "
+            f"file that ends in '.weights.h5'. Received: {os.fspath(path)!r}"
+        )
     if os.fspath(path).endswith(KERAS3_SUFFIX):
         write_hdf5(path, *keras3_weights.weights_content(layers))
     elif is_hdf5(path):
@@ -177,6 +188,17 @@ def open_npz(path: str | os.PathLike[str]) -> Iterator[WeightsFile]:
         yield NpzWeights(reader, MODEL_PREFIX if MODEL_KEY in reader.shapes else "")
 
 
+def open_zip(path: str | os.PathLike[str]) -> AbstractContextManager[WeightsFile]:
+    """Open an ``.npz`` or ``.keras`` file of weights or of a whole model; see `open_weights`."""
+    return _open_keras3(path) if keras3.is_keras3(path) else open_npz(path)
+
+
+@contextmanager
+def _open_keras3(path: str | os.PathLike[str]) -> Iterator[WeightsFile]:
+    with keras3.open_archive(path) as archive, keras3.weights_reader(archive) as reader:
+        yield keras3_weights.Keras3Weights(reader)
+
+
 @contextmanager
 def open_hdf5(path: str | os.PathLike[str]) -> Iterator[WeightsFile]:
     """Open an HDF5 file of weights or of a whole model, in the layout of Keras 2 or 3; see `open_weights`."""
@@ -186,7 +208,7 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[WeightsFile]:
 
 # Formats by their first bytes; what is none of them is taken for an .npz file, which is damaged then.
 _FORMATS: dict[bytes, Callable[[str | os.PathLike[str]], AbstractContextManager[WeightsFile]]] = {
-    b"PK": open_npz,
+    b"PK": open_zip,
     MAGIC: open_hdf5,
 }
 

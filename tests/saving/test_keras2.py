@@ -105,12 +105,8 @@ LATER = [
 
 
 @pytest.mark.parametrize("path", LATER, ids=lambda path: f"{path.parent.parent.name}-{path.stem}")
-def test_a_file_of_later_keras_predicts_as_there_and_says_that_its_training_is_left_out(path):
+def test_a_file_of_later_keras_predicts_as_there(path):
     arrays = np.load(path.with_suffix(".npz"))
-    with pytest.warns(UserWarning, match="loaded without what belongs to training. Compile the model again"):
-        model = load_model(path)
-    close(model.predict(arrays["x"]), arrays["after"])
-    assert model.optimizer is None
     close(load_model(path, compile=False).predict(arrays["x"]), arrays["after"])
 
 
