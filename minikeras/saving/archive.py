@@ -127,12 +127,15 @@ class Archive:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Give whatever is wrong with the bytes the name of the file."""
+        """Give whatever is wrong with the bytes, or with what is made of them, the name of the file."""
         try:
             yield
         except ModelFileError:
             raise
-        except (ValueError, ArithmeticError, LookupError, OSError, struct.error, zlib.error) as error:
+        except (
+            *(ValueError, TypeError, AttributeError, ArithmeticError, LookupError, RecursionError),
+            *(OSError, struct.error, zlib.error),
+        ) as error:
             raise ModelFileError(f"{self.path} is damaged or not {self._kind}: {error}") from error
 
 

@@ -177,9 +177,20 @@ def bytecode(marker):
     return base64.b64encode(marshal.dumps(code.co_consts[0])).decode()
 
 
+@pytest.fixture(scope="module")
+def fork_server():
+    if not hasattr(os, "fork"):
+        yield
+        return
+    from tests.saving.fuzz.forked import server
+
+    with server():
+        yield
+
+
 @pytest.fixture
-def quick():
-    """HDF5 files are read by forks of this process, where the test isn't about the process that reads them."""
+def quick(fork_server):
+    """HDF5 files are read by processes that are forked, where the test isn't about the process that reads them."""
     if not hasattr(os, "fork"):
         yield
         return

@@ -15,6 +15,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -25,7 +26,7 @@ import numpy as np
 from minikeras.saving import ModelFileError
 
 from ..watch import watched
-from .forked import Forked, forked_readers
+from .forked import Forked, forked_readers, server
 from .formats import FORMATS, Format
 
 SECONDS = 2.0
@@ -171,7 +172,7 @@ def _work(formats: Format, cases: range, seed: int, folder: str, answers: int) -
     own = _kibibytes("VmSize:") * 1024
     resource.setrlimit(resource.RLIMIT_AS, (own + MEMORY * 2**20, resource.RLIM_INFINITY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with forked_readers():
+    with server() if formats.hdf5 else nullcontext(), forked_readers():
         for case in cases:
             rng = _random(seed, case)
             data, what = formats.mutated(rng)

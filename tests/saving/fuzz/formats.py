@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -66,12 +67,14 @@ class Format:
 
     Attributes:
         suffix: What its files end in.
+        hdf5: Whether there is HDF5 in them.
         models: Models that weights are loaded into.
         seeds: Sound files.
         partly: Whether the last model was loaded by name, so that some weights may not be the file's.
     """
 
     suffix = ""
+    hdf5 = False
     partly = False
 
     def __init__(self) -> None:
@@ -221,6 +224,7 @@ class H5(Format):
     """Keras 2's files: written by minikeras, by Keras 2.2.4, by tf.keras and by Keras 3."""
 
     suffix = ".h5"
+    hdf5 = True
 
     def _files(self, model: Any) -> list[bytes]:
         data = saved(model.save, ".h5")
@@ -252,12 +256,41 @@ class WeightsH5(H5):
         return [data, hdf5.modern(data)]
 
 
-FORMATS: dict[str, Callable[[], Format]] = {"npz": Npz, "safetensors": Safetensors, "h5": H5, "weights.h5": WeightsH5}
+class Keras(Format):
+    """Keras 3's archives: JSON and HDF5 in a zip file."""
+
+    suffix = ".keras"
+    hdf5 = True
+
+    def mutated(self, rng: Random) -> tuple[bytes, str]:
+        data, other = self._pair(rng)
+        weights = dict(zips.parts(other))["model.weights.h5"]
+        done: list[str] = []
+
+        def inner(name: str, content: bytes, rng: Random) -> bytes:
+            if name.endswith(".json"):
+                return change_json(content, rng).encode("utf-8", "surrogatepass")
+            changed, what = hdf5.mutated(content, weights, rng)
+            done.append(what)
+            return changed
+
+        changed, what = zips.mutated(data, other, rng, inner)
+        return changed, " + ".join([what, *done])
+
+
+FORMATS: dict[str, Callable[[], Format]] = {
+    "npz": Npz,
+    "safetensors": Safetensors,
+    "h5": H5,
+    "keras": Keras,
+    "weights.h5": WeightsH5,
+}
 
 
 def saved(save: Callable[[str], Any], suffix: str) -> bytes:
     """The file that a method writes."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what another format can't hold
         path = os.path.join(folder, f"m{suffix}")
         save(path)
         return Path(path).read_bytes()

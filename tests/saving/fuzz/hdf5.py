@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import struct
 from collections.abc import Callable
 from functools import cache
@@ -274,9 +273,3 @@ def modern(data: bytes) -> bytes:
 
         old.visititems(copy)
     return memory.getvalue()
-
-
-def texts(data: bytes) -> dict[str, Any]:
-    """The configurations in a file."""
-    with h5py.File(io.BytesIO(data), "r") as file:
-        return {name: json.loads(file.attrs[name]) for name in _TEXTS if name in file.attrs}
