@@ -1,14 +1,21 @@
-"""Memory that one training step frees stays with the process, as the next step wants the same again."""
+"""Where arrays lie: what one training step frees stays with the process, and large arrays begin with a cache line."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import math
 import os
 import platform
 
+import numpy as np
+
 KEPT_BYTES = 1 << 30
 """Free memory that the process keeps at most."""
+
+LINE = 64
+"""Bytes in a cache line, and in the largest vector register: one that crosses from line to line is read twice."""
+_SMALL = 1 << 12
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt(3)
 
@@ -31,3 +38,14 @@ def keep_freed_memory() -> bool:
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return bool(mallopt(_M_MMAP_THRESHOLD, KEPT_BYTES) and mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES))
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """As ``numpy.empty``; if it isn't small, the array begins with a cache line."""
+    count = math.prod(shape)
+    if count * dtype.itemsize < _SMALL:
+        return np.empty(shape, dtype)
+    more = LINE // dtype.itemsize
+    memory = np.empty(count + more, dtype)
+    first = -memory.ctypes.data % LINE // dtype.itemsize
+    return memory[first : first + count].reshape(shape)

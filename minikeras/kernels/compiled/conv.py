@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...core import tiers
+from ...core.memory import aligned_empty
 from ...core.threads import spread
 from .. import conv as by_numpy
 from .. import depthwise as depthwise_by_numpy
@@ -220,7 +221,7 @@ def _write(
         out = sums[0] if filters == 1 else np.concatenate(sums, axis=-1)
         add_bias_and_activate(out, bias, activation)
         return out
-    out = np.empty((len(x), *sizes, filters), x.dtype)
+    out = aligned_empty((len(x), *sizes, filters), x.dtype)
     if out.size == 0:
         return out
     start = np.zeros(filters, x.dtype) if bias is None else plain(bias)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.memory import LINE
 from .jit import compiled
 from .vectors import Vectors, inlined, registers
 
@@ -145,6 +146,13 @@ def multiply(  # type: ignore[no-untyped-def]
 
 
 @compiled
+def aligned(count, kind):  # type: ignore[no-untyped-def]
+    """Scratch memory of `count` numbers of the type of the array `kind`, which begins with a cache line."""
+    memory = np.empty(count + LINE // kind.itemsize, kind.dtype)
+    return memory[-memory.ctypes.data % LINE // kind.itemsize :]
+
+
+@compiled
 def _copy(source, p, target, q, count):  # type: ignore[no-untyped-def]
     for e in range(np.uintp(count)):  # an index without sign spares the question whether it counts from the end
         target[np.uintp(q) + e] = source[np.uintp(p) + e]
@@ -210,7 +218,7 @@ def convolve(  # type: ignore[no-untyped-def]
     depth, width = channels // groups, filters // groups
     size = frame[0] * frame[1] * frame[2] * channels
     pixels = lengths[0] * lengths[1] * lengths[2] * channels
-    buffer, spare = np.empty(group * size if framed else 0, x.dtype), np.empty((2, np.max(tiles)), row.dtype)
+    buffer, spare = aligned(group * size if framed else 0, x), np.empty((2, np.max(tiles)), row.dtype)
     for block in range(first, last):
         image, begin = block // slabs * group, block % slabs * rows
         count = min(group, images - image)
@@ -247,7 +255,7 @@ def kernel_gradient(  # type: ignore[no-untyped-def]
     depth, width = channels // groups, filters // groups
     size = frame[0] * frame[1] * frame[2] * channels
     pixels = lengths[0] * lengths[1] * lengths[2] * channels
-    buffer, spare = np.empty(group * size if framed else 0, x.dtype), np.empty((2, np.max(tiles)), row.dtype)
+    buffer, spare = aligned(group * size if framed else 0, x), np.empty((2, np.max(tiles)), row.dtype)
     floor = -x.dtype.type(np.inf)
     for block in range(first, last):
         image, begin = block // slabs * group, block % slabs * rows

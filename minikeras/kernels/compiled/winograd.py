@@ -9,16 +9,17 @@ Tiles are numbered through all images, and transformed a block at a time: (tile,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
+from ...core.memory import aligned_empty
 from ...core.threads import spread
 from ..epilogue import add_bias_and_activate
 from ..geometry import Ints, Padding
 from .jit import compiled, plain
-from .product import fill, multiply, tile_shapes
+from .product import aligned, fill, multiply, tile_shapes
 from .vectors import Vectors, inlined
 
 _G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
@@ -51,8 +52,8 @@ def convolve(
         ndarray (N, *sizes, F)
     """
     filters = w.shape[-1]
-    out = np.empty((len(x), *sizes, filters), x.dtype)
-    kernels = _GG.astype(x.dtype) @ w.reshape(9, -1)
+    out = aligned_empty((len(x), *sizes, filters), x.dtype)
+    kernels = np.matmul(_GG.astype(x.dtype), w.reshape(9, -1), out=aligned_empty((36, w[0, 0].size), x.dtype))
     start = np.zeros(filters, x.dtype) if bias is None else plain(bias)
     floor = x.dtype.type(0 if activation == "relu" else -np.inf)
     layout, blocks = _layout(x, sizes, filters, padding)
@@ -141,10 +142,10 @@ def _output_four(vectors: Vectors, m: Column) -> Column:
     return [first, second, fused(4.0, sum2, sum1), fused(8.0, difference2, build.fadd(difference1, m[5]))]
 
 
-def _both_sides(transform: Transform, vectors: Vectors, columns: list[Column]) -> list[Column]:
-    """Transform columns, and then the rows of the result: rows."""
+def _both_sides(transform: Transform, vectors: Vectors, columns: Iterable[Column]) -> Iterator[Column]:
+    """Transform columns, and then the rows of the result: rows, one after the other for the registers' sake."""
     halves = [transform(vectors, column) for column in columns]
-    return [transform(vectors, list(row)) for row in zip(*halves, strict=True)]
+    return (transform(vectors, list(row)) for row in zip(*halves, strict=True))
 
 
 def _write_six(
@@ -157,7 +158,7 @@ def _write_six(
     def at(i: int, j: int) -> Any:
         return build.add(build.mul(line, vectors.integer(i)), build.mul(pixel, vectors.integer(j)))
 
-    columns = [[vectors.load(source, at(i, j), mask) for i in range(size)] for j in range(size)]
+    columns = ([vectors.load(source, at(i, j), mask) for i in range(size)] for j in range(size))
     for i, row in enumerate(_both_sides(transform, vectors, columns)):
         for j, value in enumerate(row):
             vectors.store(value, target, build.mul(pitch, vectors.integer(6 * i + j)), mask)
@@ -185,9 +186,9 @@ def _output_tile(  # type: ignore[no-untyped-def]
     build, mask, least = vectors.build, vectors.mask(left), vectors.splat(floor)
     source, target = build.gep(products, [at]), build.gep(out, [out_at])
     bias = vectors.load(build.gep(start, [start_at]), 0, mask)
-    parts = [
+    parts = (
         [vectors.load(source, build.mul(pitch, vectors.integer(6 * i + j)), mask) for i in range(6)] for j in range(6)
-    ]
+    )
     for i, row in enumerate(_both_sides(_output_four, vectors, parts)):
         values = [vectors.at_least(build.fadd(value, bias), least) for value in row]
         with build.if_then(build.icmp_signed("<", vectors.integer(i), rows)):
@@ -233,8 +234,8 @@ def _convolve(x, kernels, start, out, layout, shapes, floor, first, last):  # ty
     """Write the tiles of blocks `first` to `last`."""
     height, width, channels, out_height, out_width, filters, _, _, rows, columns, tiles, block = layout
     lengths, before, frame = np.array([height, 1, width]), np.zeros(3, np.intp), np.array([6, 1, 6])
-    buffer, spare = np.empty(36 * channels, x.dtype), np.empty((2, np.max(shapes)), np.intp)
-    data, products = np.empty(block * 36 * channels, x.dtype), np.empty(block * 36 * filters, x.dtype)
+    buffer, spare = aligned(36 * channels, x), np.empty((2, np.max(shapes)), np.intp)
+    data, products = aligned(block * 36 * channels, x), aligned(block * 36 * filters, x)
     row, out_row, col = np.arange(block) * 36 * channels, np.arange(block) * 36 * filters, np.arange(channels)
     nothing, minus_infinity, lanes = np.zeros(filters, x.dtype), -x.dtype.type(np.inf), shapes[0]
     for begin in range(first * block, min(last * block, tiles), block):
@@ -261,8 +262,8 @@ def _kernel_gradient(x, g, total, layout, shapes, first, last):  # type: ignore[
     height, width, channels, out_height, out_width, filters, _, _, _, _, tiles, block = layout
     lengths, before, frame = np.array([height, 1, width]), np.zeros(3, np.intp), np.array([6, 1, 6])
     out_lengths, out_frame = np.array([out_height, 1, out_width]), np.array([4, 1, 4])
-    buffer, spare = np.empty(36 * max(channels, filters), x.dtype), np.empty((2, np.max(shapes)), np.intp)
-    data, cotangent = np.empty(block * 36 * channels, x.dtype), np.empty(block * 36 * filters, x.dtype)
+    buffer, spare = aligned(36 * max(channels, filters), x), np.empty((2, np.max(shapes)), np.intp)
+    data, cotangent = aligned(block * 36 * channels, x), aligned(block * 36 * filters, x)
     row, out_row, col = np.arange(channels), np.arange(channels) * filters, np.arange(block) * 36 * channels
     minus_infinity, lanes = -x.dtype.type(np.inf), shapes[0]
     for begin in range(first * block, min(last * block, tiles), block):
