@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import ops
 from ..core import config
-from ..core.random import stream
+from ..core.random import get_state, set_state, stream
 from ..core.tensor import Tensor
 from ..initializers import standard_truncated
 from .recording import as_ints, as_tensor, recorded
@@ -123,6 +123,18 @@ def dropout(x: Any, level: float, noise_shape: Any = None, seed: int | None = No
 def reset_streams() -> None:
     """Let the streams of all seeds start anew."""
     _streams.clear()
+
+
+def get_stream_states() -> dict[int, dict[str, Any]]:
+    """Where the stream of each seed stands."""
+    return {seed: get_state(generator) for seed, generator in _streams.items()}
+
+
+def set_stream_states(states: dict[int, dict[str, Any]]) -> None:
+    """Let the streams of all seeds go on from what `get_stream_states` gave."""
+    reset_streams()
+    for seed, state in states.items():
+        set_state(_generator(seed), state)
 
 
 def _generator(seed: int | None) -> np.random.Generator:

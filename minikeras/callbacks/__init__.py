@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..utils.left_out import left_out
+from .backup import BackupAndRestore
 from .base import Callback, CallbackList, LambdaCallback
 from .learning_rate import LearningRateScheduler, ReduceLROnPlateau
 from .loggers import Averages, BaseLogger, CSVLogger, History, ProgbarLogger
@@ -12,6 +13,7 @@ from .tensorboard import TensorBoard
 
 __all__ = [
     "Averages",
+    "BackupAndRestore",
     "BaseLogger",
     "CSVLogger",
     "Callback",

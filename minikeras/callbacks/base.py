@@ -18,7 +18,8 @@ class Callback:
     Attributes:
         model: The model in training; ``model.stop_training = True`` ends it after the current batch.
         params: Dict with ``batch_size``, ``epochs``, ``steps`` (batches in an epoch), ``samples``, ``verbose``,
-            ``do_validation`` and ``metrics`` (the names that logs can have).
+            ``do_validation``, ``metrics`` (the names that logs can have) and, where `BackupAndRestore` goes on with a
+            training that was broken off, ``resumed``.
 
     Example:
         >>> class StopWhenPerfect(Callback):
@@ -60,6 +61,34 @@ class Callback:
     def close(self) -> None:
         """After training, however it ended: let go of files and threads."""
 
+    def get_state(self) -> dict[str, Any] | None:
+        """What changes in it while it trains, for `BackupAndRestore` to keep: plain values, arrays, random generators.
+
+        None, as here, leaves it to `BackupAndRestore`, which keeps the attributes that have changed since training
+        began. A callback with other things among these, such as files, says by itself what it needs.
+        """
+        return None
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` gave in an earlier process.
+
+        Called after `on_train_begin`, and after `on_epoch_begin` too where an epoch goes on in its middle.
+        ``params.get("resumed")`` says already in `on_train_begin` that this training is the rest of another one.
+        """
+
+
+class RunKeeper(Callback):
+    """A callback that is told of the whole training as one, when all callbacks have done what they do."""
+
+    def before_training(self, run: Any) -> None:
+        """Before `on_train_begin` of any callback: ``run.go_on`` says from where on to train."""
+
+    def at_rest(self, run: Any) -> None:
+        """Between two batches or epochs: ``run.state()`` is all that there is to know."""
+
+    def after_training(self) -> None:
+        """After `on_train_end` of all callbacks."""
+
 
 class CallbackList:
     """Several callbacks as one: calls the hook of each, in order.
@@ -74,6 +103,7 @@ class CallbackList:
 
     def __init__(self, callbacks: Iterable[Callback] | None = None, queue_length: int = 10) -> None:
         self.callbacks: list[Callback] = []
+        self._keepers: list[RunKeeper] = []
         for callback in callbacks or ():
             self.append(callback)
 
@@ -83,6 +113,8 @@ class CallbackList:
             hint = ": give an instance, with ()" if isinstance(callback, type) else ""
             raise TypeError(f"callbacks must be a list of Callback objects{hint}. Received: {callback!r}")
         self.callbacks.append(callback)
+        if isinstance(callback, RunKeeper):
+            self._keepers.append(callback)
 
     def set_params(self, params: dict[str, Any]) -> None:
         for callback in self.callbacks:
@@ -115,6 +147,22 @@ class CallbackList:
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         for callback in self.callbacks:
             callback.on_batch_end(batch, logs)
+
+    def before_training(self, run: Any) -> None:
+        for keeper in self._keepers:
+            keeper.before_training(run)
+
+    def begun(self, run: Any) -> None:
+        if self._keepers:
+            run.track()
+
+    def at_rest(self, run: Any) -> None:
+        for keeper in self._keepers:
+            keeper.at_rest(run)
+
+    def after_training(self) -> None:
+        for keeper in self._keepers:
+            keeper.after_training()
 
 
 class LambdaCallback(Callback):

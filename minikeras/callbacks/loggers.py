@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import warnings
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -39,6 +40,14 @@ class Averages:
         for name, value in values.items():
             self._sums[name] = value if name in self._stateful else self._sums.get(name, 0.0) + value * samples
 
+    def get_state(self) -> dict[str, Any]:
+        """The sums so far."""
+        return {"sums": dict(self._sums), "samples": self._samples}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `get_state` gave."""
+        self._sums, self._samples = dict(state["sums"]), state["samples"]
+
     def means(self) -> dict[str, float]:
         """Return the means so far; empty before the first batch."""
         if not self._samples:
@@ -58,11 +67,20 @@ class BaseLogger(Callback):
     def __init__(self, stateful_metrics: Iterable[str] | None = None) -> None:
         self.stateful_metrics = set(stateful_metrics or ())
 
+        self._averages = Averages(self.stateful_metrics)
+
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._averages = Averages(self.stateful_metrics)
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         _count(self._averages, self.params, logs)
+
+    def get_state(self) -> dict[str, Any]:
+        """The sums of the epoch in progress."""
+        return self._averages.get_state()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._averages.set_state(state)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if logs is not None:
@@ -89,6 +107,7 @@ class ProgbarLogger(Callback):
     def __init__(self, count_mode: str = "samples", stateful_metrics: Iterable[str] | None = None) -> None:
         self.count_mode = checks.choice("ProgbarLogger", "count_mode", count_mode, ("samples", "steps"))
         self.stateful_metrics = set(stateful_metrics or ())
+        self._averages = Averages(self.stateful_metrics)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._averages = Averages(self.stateful_metrics)
@@ -106,6 +125,15 @@ class ProgbarLogger(Callback):
             known = self.params["metrics"]
             self._bar.close({name: value for name, value in (logs or {}).items() if name in known})
             self._bar = None
+
+    def get_state(self) -> dict[str, Any]:
+        """The sums of the epoch in progress, and how far it is."""
+        return {"averages": self._averages.get_state(), "shown": 0 if self._bar is None else self._bar.done}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._averages.set_state(state["averages"])
+        if self._bar is not None:
+            self._bar.update(state["shown"], self._averages.means())
 
     def close(self) -> None:
         """Remove the bar of an epoch that was broken off."""
@@ -143,8 +171,8 @@ class History(Callback):
 class CSVLogger(Callback):
     """Write a row for each epoch to a CSV file: its number and the values of the logs, ordered by name.
 
-    Each row is on the disk when its epoch is over. Where an epoch lacks a value, such as the validation of an epoch
-    that was stopped, there is "NA".
+    Each row is written when its epoch is over, and with `BackupAndRestore` there are none twice. Where an epoch lacks
+    a value, such as the validation of an epoch that was stopped, there is "NA".
 
     Args:
         filename: Path of the file.
@@ -175,7 +203,8 @@ class CSVLogger(Callback):
         self.keys: list[str] | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self.keys = self._resume() if self.append and os.path.exists(self.filename) else None
+        goes_on = self.append or (self.params or {}).get("resumed")
+        self.keys = self._resume() if goes_on and os.path.exists(self.filename) else None
         if self.keys is None:
             open(self.filename, "w", encoding="utf-8").close()
 
@@ -189,6 +218,25 @@ class CSVLogger(Callback):
             if begins:
                 writer.writerow(["epoch", *self.keys])
             writer.writerow([epoch, *(_field(logs.get(key, "NA")) for key in self.keys)])
+
+    def get_state(self) -> dict[str, Any]:
+        """The columns, and how long the file is."""
+        size = os.path.getsize(self.filename) if os.path.exists(self.filename) else 0
+        return {"keys": self.keys, "size": size}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take away the rows of epochs that are trained again."""
+        size = os.path.getsize(self.filename)
+        if size < state["size"]:
+            warnings.warn(
+                f"CSVLogger: {self.filename!r} has {size} bytes, and had {state['size']} when the training was broken "
+                "off: rows of earlier epochs are missing",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return
+        self.keys = state["keys"]
+        os.truncate(self.filename, state["size"])
 
     def _resume(self) -> list[str] | None:
         """The columns of the file that is there; None if it is empty. A last line that was cut off is ended."""

@@ -45,6 +45,10 @@ class TerminateOnNaN(Callback):
         print(f"Batch {batch}: Invalid loss ({loss}), terminating training; {where}")
         self.model.stop_training = True
 
+    def get_state(self) -> dict[str, Any]:
+        """Nothing: training ends where there is something to tell."""
+        return {}
+
     def close(self) -> None:
         """Look at no layer any more."""
         self._observing.close()

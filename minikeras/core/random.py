@@ -104,6 +104,33 @@ def set_state(generator: np.random.Generator, state: Any) -> None:
     generator.bit_generator.state = trial.state
 
 
+def get_seed_state() -> dict[str, Any] | None:
+    """Return where `set_seed` stands, as a dict of integers fit for JSON; None if no seed is set."""
+    with _lock:
+        if _root is None:
+            return None
+        names = ("entropy", "spawn_key", "pool_size", "n_children_spawned")
+        return {name: getattr(_root, name) for name in names}
+
+
+def set_seed_state(state: Any) -> None:
+    """Let the streams that follow be those that would have followed when `get_seed_state` gave this state.
+
+    Args:
+        state: what it returned.
+
+    Raises:
+        ValueError: if that isn't such a state.
+    """
+    global _root
+    try:
+        root = None if state is None else np.random.SeedSequence(**state)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"state must be what get_seed_state returned. Received: {state!r:.200}") from error
+    with _lock:
+        _root = root
+
+
 def ahead(generator: np.random.Generator, words: int) -> np.random.Generator:
     """A new stream that goes on as this one will when it has drawn so many random words of 64 bits."""
     copy = np.random.PCG64(0)

@@ -13,6 +13,7 @@ import numpy as np
 from ..core import random
 from ..layers.shapes import as_size
 from ..utils.enqueuer import GeneratorEnqueuer, OrderedEnqueuer, SequenceEnqueuer
+from ..utils.passes import Bookmark, Passes, keeps_state
 from ..utils.sequence import Sequence
 from .data import Samples, epoch_order
 
@@ -51,11 +52,31 @@ class ArrayFeed:
         if steps is None and batch_size is not None:
             self.steps = -(-len(samples) // batch_size)
 
-    def batches(self, batch_size: int = 32) -> Iterator[Samples]:
-        """The batches of one epoch, of this size unless the feed has a size of its own."""
+        self.settings = {"batch_size": batch_size, "shuffle": shuffle, "steps": self.steps}
+        self._order: dict[str, Any] | None = None  # the state of the stream before it shuffled this epoch
+
+    def batches(self, batch_size: int = 32, first: int = 0) -> Iterator[Samples]:
+        """The batches of one epoch from the first one on, of this size unless the feed has a size of its own."""
         rng = self._rng or random.stream()
+        if self._rng is not None:
+            if first and self._order is not None:  # the stream itself has shuffled this epoch already
+                rng = random.stream(0)
+                random.set_state(rng, self._order)
+            else:
+                self._order = random.get_state(rng)
         order = epoch_order(len(self.samples), self._batch_size or batch_size, self._shuffle, rng)
-        return (self.samples.take(rows) for rows in itertools.islice(order, self.steps))
+        return (self.samples.take(rows) for rows in itertools.islice(order, first, self.steps))
+
+    def track(self) -> None:
+        """Nothing needs to be known beforehand."""
+
+    def bookmark(self) -> Bookmark:
+        """Where the feed stands, for `go_on`."""
+        return Bookmark({"order": self._order})
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Let the epoch that `batches` begins not with its first batch be the one of the bookmark of this state."""
+        self._order = state["order"]
 
     def __enter__(self) -> ArrayFeed:
         return self
@@ -111,11 +132,47 @@ class GeneratorFeed:
         self._use_multiprocessing = use_multiprocessing
         self._shuffle = shuffle
         self._enqueuer: SequenceEnqueuer | None = None
+        batches = len(source) if isinstance(source, Sequence) else None
+        self.settings: dict[str, Any] = {"batches": batches, "shuffle": self._shuffle, "steps": self.steps}
+        self._passes: Passes | None = None  # of a Sequence, in this thread
+        self._position = 0
         self._items: Iterator[Any] | None = None
+        self._tracked = False
+        self._resumed: dict[str, Any] | None = None
 
-    def batches(self, batch_size: int = 32) -> Iterator[Any]:
-        """The next ``steps`` batches, of the size they come in."""
-        return (self._convert(self._next(step)) for step in range(self.steps))
+    @property
+    def source_name(self) -> str:
+        """What kind of thing the batches come from."""
+        return type(self._source).__name__
+
+    @property
+    def rewinds(self) -> bool:
+        """Whether another process can go on where this one was: with a Sequence, or what says where it stands."""
+        return isinstance(self._source, Sequence) or keeps_state(self._source)
+
+    def batches(self, batch_size: int = 32, first: int = 0) -> Iterator[Any]:
+        """The next ``steps`` batches, of the size they come in; fewer, if ``first`` of them were taken before."""
+        return (self._convert(self._next(step)) for step in range(first, self.steps))
+
+    def track(self) -> None:
+        """From now on, know how to make a `bookmark`; to be called before the first batch."""
+        self._tracked = True
+
+    def bookmark(self) -> Bookmark | None:
+        """Where the source stands, for `go_on`; None before the first batch, and if it can't go on anywhere."""
+        if not self.rewinds or self._items is None:
+            return None
+        if self._enqueuer is not None:
+            return self._enqueuer.bookmark()
+        if self._passes is not None:
+            return self._passes.mark(self._position)
+        return Bookmark({"iterator": self._source.get_state()})
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Begin where a bookmark of this state was made; to be called before the first batch."""
+        self._resumed = state
+        if isinstance(self._source, Sequence):
+            self._prepare()
 
     def __enter__(self) -> GeneratorFeed:
         return self
@@ -127,16 +184,34 @@ class GeneratorFeed:
         if self._enqueuer is not None:
             self._enqueuer.stop()
 
+    def _prepare(self) -> None:
+        """Make what gives the batches, which may draw a stream of random numbers, but start nothing."""
+        shuffles = self._shuffle and isinstance(self._source, Sequence)
+        if self._workers:
+            self._enqueuer = (
+                OrderedEnqueuer(self._source, self._use_multiprocessing, self._shuffle)
+                if isinstance(self._source, Sequence)
+                else GeneratorEnqueuer(self._source, self._use_multiprocessing)
+            )
+        elif isinstance(self._source, Sequence):
+            self._passes = Passes(self._source, random.stream() if shuffles else None)
+        source = self._enqueuer or self._passes
+        if source is not None and self._tracked:
+            source.track()
+        if self._resumed is not None:
+            if source is not None:
+                source.go_on(self._resumed)
+            else:
+                self._source.set_state(self._resumed["iterator"])
+
     def _start(self) -> Iterator[Any]:
         """Called with the first batch, and not on entering, so that an interrupt finds the threads looked after."""
-        if not self._workers:
-            return self._in_this_thread()
-        if isinstance(self._source, Sequence):
-            self._enqueuer = OrderedEnqueuer(self._source, self._use_multiprocessing, self._shuffle)
-        else:
-            self._enqueuer = GeneratorEnqueuer(self._source, self._use_multiprocessing)
-        self._enqueuer.start(workers=self._workers, max_queue_size=self._max_queue_size)
-        return self._enqueuer.get()
+        if self._enqueuer is None and self._passes is None:
+            self._prepare()
+        if self._enqueuer is not None:
+            self._enqueuer.start(workers=self._workers, max_queue_size=self._max_queue_size)
+            return self._enqueuer.get()
+        return iter(self._source) if self._passes is None else self._in_this_thread(self._passes)
 
     def _next(self, step: int) -> Any:
         if self._items is None:
@@ -149,18 +224,13 @@ class GeneratorFeed:
                 "it should go on for as long as it is asked"
             ) from None
 
-    def _in_this_thread(self) -> Iterator[Any]:
-        if not isinstance(self._source, Sequence):
-            return iter(self._source)
-        return self._passes(self._source, random.stream() if self._shuffle else None)
-
-    @staticmethod
-    def _passes(sequence: Sequence, rng: np.random.Generator | None) -> Iterator[Any]:
+    def _in_this_thread(self, passes: Passes) -> Iterator[Any]:
         while True:
-            count = len(sequence)
-            for index in rng.permutation(count).tolist() if rng is not None else range(count):
-                yield sequence[index]
-            sequence.on_epoch_end()
+            for self._position, index in passes.indices():
+                batch = passes.make(index)
+                self._position += 1
+                yield batch
+            passes.end()
 
 
 Feed = ArrayFeed | GeneratorFeed

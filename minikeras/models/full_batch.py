@@ -32,9 +32,9 @@ class FullBatchTrainer(GeneratorTrainer):
         self.optimizer.build(self._trained)
         history = History()
         params |= {"samples": len(samples), "steps": 1}
-        with self._training(history, None, validation, params, callbacks) as everyone:
+        with self._training(history, None, validation, params, callbacks, initial_epoch) as run:
             if initial_epoch < params["epochs"]:
-                epochs = _Epochs(self, surface, validation, batch_size, everyone, initial_epoch)
+                epochs = _Epochs(self, surface, validation, batch_size, run.callbacks, initial_epoch)
                 epochs.run(params["epochs"] - initial_epoch)
                 if params["verbose"] and len(history.epoch) < params["epochs"] - initial_epoch:
                     print(f"{self.optimizer.method}: {self.optimizer.result.message}")

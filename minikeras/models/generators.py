@@ -88,6 +88,7 @@ class GeneratorTrainer(Loops):
             return self._samples_of(item, class_weight)
 
         feed = self._generator_feed(generator, steps_per_epoch, samples_of, queue, "steps_per_epoch", shuffle)
+        feed.settings["class_weight"] = class_weight
         validation = self._validation_feed(validation_data, validation_steps, None, queue)
         params = {"epochs": epochs, "steps": feed.steps, "verbose": int(verbose)}
         return self._fit(feed, validation, params, callbacks or (), initial_epoch)

@@ -17,6 +17,7 @@ from ..utils.progress import Bar
 from .compilation import Compilable
 from .data import batches
 from .feeding import ArrayFeed, Feed
+from .run import TrainingRun
 
 
 class Loops(Compilable):
@@ -55,13 +56,16 @@ class Loops(Compilable):
         initial_epoch: int,
     ) -> History:
         history = History()
-        with self._training(history, feed, validation, params, callbacks) as everyone:
-            for epoch in range(initial_epoch, params["epochs"]):
-                everyone.on_epoch_begin(epoch, {})
-                last_size = self._fit_epoch(feed, everyone)
-                everyone.on_epoch_end(epoch, self._validation_logs(validation, last_size))
-                if self.stop_training:
-                    break
+        with self._training(history, feed, validation, params, callbacks, initial_epoch) as run:
+            everyone = run.callbacks
+            while run.epoch < params["epochs"] and not run.stopped:
+                if not run.batch:  # the epoch that a training was broken off in has begun already
+                    everyone.on_epoch_begin(run.epoch, {})
+                    self._reset_metrics()
+                last_size = self._fit_epoch(feed, run)
+                everyone.on_epoch_end(run.epoch, self._validation_logs(validation, last_size))
+                run.epoch, run.batch, run.stopped = run.epoch + 1, 0, self.stop_training
+                everyone.at_rest(run)
         return history
 
     @contextmanager
@@ -72,8 +76,9 @@ class Loops(Compilable):
         validation: Feed | None,
         params: dict[str, Any],
         callbacks: Iterable[Callback],
-    ) -> Iterator[CallbackList]:
-        """All callbacks together, of a training that goes on in the body of a ``with`` statement."""
+        initial_epoch: int,
+    ) -> Iterator[TrainingRun]:
+        """A training that goes on in the body of a ``with`` statement; from where it was broken off, if it was."""
         if not isinstance(callbacks, Iterable):
             raise TypeError(f"{self}: callbacks must be a list of Callback objects. Received: {callbacks!r}")
         names, stateful = self.metrics_names, self.stateful_metric_names
@@ -93,9 +98,16 @@ class Loops(Compilable):
             for source in (feed, validation):
                 if source is not None:
                     stack.enter_context(source)
+            run = TrainingRun(self, everyone, feed, validation, params, initial_epoch)
+            everyone.before_training(run)
             everyone.on_train_begin({})
-            yield everyone
+            everyone.begun(run)
+            if run.batch:
+                everyone.on_epoch_begin(run.epoch, {})
+            run.restore()
+            yield run
             everyone.on_train_end({})
+            everyone.after_training()
 
     def _validation_logs(self, validation: Feed | None, batch_size: int) -> dict[str, Any]:
         """Loss and metrics of the validation data with ``val_`` in front; nothing for a batch size of 0."""
@@ -104,12 +116,11 @@ class Loops(Compilable):
         values = self._evaluate(validation, verbose=0, batch_size=batch_size)
         return {f"val_{name}": value for name, value in zip(self.metrics_names, values, strict=True)}
 
-    def _fit_epoch(self, feed: Feed, callbacks: CallbackList) -> int:
+    def _fit_epoch(self, feed: Feed, run: TrainingRun) -> int:
         """Train on each batch in turn; return the size of the last one, 0 if a callback stopped it."""
-        names = self.metrics_names
-        size = 0
-        self._reset_metrics()
-        for number, batch in enumerate(feed.batches()):
+        names, callbacks = self.metrics_names, run.callbacks
+        size = run.last_size if run.batch else 0
+        for number, batch in enumerate(feed.batches(first=run.batch), run.batch):
             size = len(batch)
             logs: dict[str, Any] = {"batch": number, "size": size}
             callbacks.on_batch_begin(number, logs)
@@ -117,6 +128,8 @@ class Loops(Compilable):
             callbacks.on_batch_end(number, logs)
             if self.stop_training:
                 return 0
+            run.batch, run.last_size = number + 1, size
+            callbacks.at_rest(run)
         return size
 
     def _evaluate(self, feed: Feed, verbose: int, batch_size: int = 32) -> list[float]:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from .. import layers, losses, metrics, optimizers, saving
-from ..core import random
 from ..layers.base import Layer
 from ..layers.context import limited_weights
 from ..registry import CustomObjectScope
 from .compilation import each
+from .streams import get_streams, set_streams
 from .training import Trainer
 
 
@@ -45,13 +45,7 @@ def save_model(
     if not model.built:
         raise RuntimeError(f"{model}: save needs a built model. Give the first layer an input_shape, or call build")
     training = _training_config(model) if include_optimizer and model.optimizer is not None else None
-    streams = [
-        [number, attribute, random.get_state(value)]
-        for number, layer in enumerate(_walk(model))
-        for attribute, value in sorted(vars(layer).items())
-        if isinstance(value, np.random.Generator)
-    ]
-    description = {"model": layers.serialize(model), "training": training, "streams": streams}
+    description = {"model": layers.serialize(model), "training": training, "streams": get_streams(model)}
     state = [np.asarray(array) for array in model.optimizer.get_weights()] if training else []
     saving.save_model(filepath, description, saving.describe_weights(model.layers), state)
 
@@ -155,23 +149,8 @@ def _compile(model: Any, training: dict[str, Any], file: saving.ModelFile) -> No
         )
 
 
-def _walk(model: Any) -> list[Layer]:
-    """A model and the layers in it, in an order that its configuration fixes, each once."""
-    found = {id(model): model}
-    pending = [model]
-    while pending:
-        inside = [layer for layer in pending.pop(0)._sublayers() if id(layer) not in found]
-        found.update((id(layer), layer) for layer in inside)
-        pending += inside
-    return list(found.values())
-
-
 def _restore_streams(model: Any, states: list[Any], path: str) -> None:
-    layers_inside = _walk(model)
     try:
-        for number, attribute, state in states:
-            layer = layers_inside[number]
-            # a model's own stream begins when it is first used
-            random.set_state(getattr(layer, "stream" if attribute == "_stream" else attribute), state)
+        set_streams(model, states)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise saving.ModelFileError(f"{path}: the random streams are not those of its layers: {error}") from error

@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import checks
 from ..core import random
+from .passes import Bookmark, Passes, keeps_state
 from .sequence import Sequence
 
 Place = SimpleQueue[Any]
@@ -53,6 +54,7 @@ class SequenceEnqueuer(ABC):
         self._limit = 0
         self._running = False
         self._thread: threading.Thread | None = None
+        self._next: tuple[Any, Place] | None = None  # the place whose bookmark was looked at
 
     def is_running(self) -> bool:
         """Whether batches are being made: started, not stopped, not at the end."""
@@ -106,6 +108,24 @@ class SequenceEnqueuer(ABC):
             raise RuntimeError(f"{type(self).__name__}: call start() before get()")
         return self._batches()
 
+    @abstractmethod
+    def track(self) -> None:
+        """Say by `bookmark` where another process would go on; to be called before `start`."""
+
+    @abstractmethod
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Begin where a `Bookmark` of this state was made; to be called before `start`."""
+
+    def bookmark(self) -> Bookmark | None:
+        """Where the source stands before the next batch; waits until that is begun. None at the end."""
+        if self._next is None:
+            place = self._ahead.get()
+            self._next = place.get(), place
+        content = self._next[0]
+        if isinstance(content, _Failure):
+            raise content.error
+        return content if isinstance(content, Bookmark) else None
+
     def __enter__(self) -> SequenceEnqueuer:
         return self
 
@@ -118,7 +138,7 @@ class SequenceEnqueuer(ABC):
 
     def _batches(self) -> Iterator[Any]:
         while self._running:
-            batch = self._ahead.get().get()
+            batch = self._next_batch()
             if not self._running:  # stopped by another thread
                 return
             if isinstance(batch, _Failure):
@@ -130,6 +150,14 @@ class SequenceEnqueuer(ABC):
             self._give_room(1)
             if batch is not None:
                 yield batch
+
+    def _next_batch(self) -> Any:
+        if self._next is None:
+            place = self._ahead.get()
+            content = place.get()
+        else:
+            (content, place), self._next = self._next, None
+        return place.get() if isinstance(content, Bookmark) else content
 
     def _give_room(self, count: int) -> None:
         for _ in range(count):
@@ -180,30 +208,37 @@ class OrderedEnqueuer(SequenceEnqueuer):
             raise TypeError(f"OrderedEnqueuer: sequence must have __getitem__ and __len__. Received: {sequence!r}")
         super().__init__(sequence, use_multiprocessing)
         self.shuffle = shuffle
-        self._stream = random.stream() if shuffle else None
+        self._passes = Passes(sequence, random.stream() if shuffle else None)
+
+    def track(self) -> None:
+        self._passes.track()
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        self._passes.go_on(state)
 
     def _run(self, executor: ThreadPoolExecutor) -> None:
         while True:
             length = len(self.sequence)
             if length < 1:
                 raise ValueError(f"OrderedEnqueuer: {type(self.sequence).__name__} has no batches: its length is 0")
-            order = range(length) if self._stream is None else self._stream.permutation(length).tolist()
-            for index in order:
+            for position, index in self._passes.indices():
                 if not self._take_room():
                     return
                 place: Place = SimpleQueue()
                 self._ahead.put(place)
                 # A context of its own: two threads can't be in the same one.
-                executor.submit(contextvars.copy_context().run, self._make, index, place)
+                executor.submit(contextvars.copy_context().run, self._make, position, index, place)
             if not self._take_room(self._limit):  # when nothing is ahead
                 return
             self._give_room(self._limit)
-            if hasattr(self.sequence, "on_epoch_end"):
-                self.sequence.on_epoch_end()
+            self._passes.end()
 
-    def _make(self, index: int, place: Place) -> None:
+    def _make(self, position: int, index: int, place: Place) -> None:
         try:
-            place.put(self.sequence[index] if self._running else _END)
+            bookmark = self._passes.mark(position)
+            if bookmark is not None:
+                place.put(bookmark)
+            place.put(self._passes.make(index) if self._running else _END)
         except BaseException as error:  # noqa: BLE001 (the consumer raises it)
             place.put(_Failure(error))
 
@@ -236,12 +271,25 @@ class GeneratorEnqueuer(SequenceEnqueuer):
             warnings.warn("GeneratorEnqueuer: wait_time has no effect", DeprecationWarning, stacklevel=2)
         super().__init__(sequence, use_multiprocessing)
 
+        self._tracked = False
+
+    def track(self) -> None:
+        """Take bookmarks, of an iterator that says by ``get_state`` where it stands."""
+        self._tracked = keeps_state(sequence := self.sequence) and iter(sequence) is sequence
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        self.sequence.set_state(state["iterator"])
+
     def _run(self, executor: ThreadPoolExecutor) -> None:
-        for batch in self.sequence:
-            if not self._take_room():
+        batches = iter(self.sequence)
+        while True:
+            bookmark = Bookmark({"iterator": self.sequence.get_state()}) if self._tracked else None
+            batch = next(batches, _END)
+            if batch is not _END and not self._take_room():
                 return
-            self._ahead.put(_place(batch))
-        self._ahead.put(_place(_END))
+            self._ahead.put(_place(batch, bookmark))
+            if batch is _END:
+                return
 
 
 class _Failure:
@@ -251,7 +299,9 @@ class _Failure:
         self.error = error
 
 
-def _place(content: Any) -> Place:
+def _place(content: Any, bookmark: Bookmark | None = None) -> Place:
     place: Place = SimpleQueue()
+    if bookmark is not None:
+        place.put(bookmark)
     place.put(content)
     return place

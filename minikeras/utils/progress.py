@@ -56,6 +56,11 @@ class Bar:
             self._live.set_postfix_str(_metrics(logs or {}), refresh=False)
             self._live.update(self._done - self._live.n)
 
+    @property
+    def done(self) -> int:
+        """How many steps have been counted."""
+        return self._done
+
     def close(self, logs: Mapping[str, float] | None = None) -> None:
         """Remove the bar, and write the line if there are logs (which may be empty)."""
         if self._live is not None:
