@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from minikeras import Input, Model, Sequential, layers
 from minikeras import backend as K
 from minikeras.core import config
+from minikeras.models import model_from_json
 from minikeras.onnx import export as export_module
 from tests.onnx import zoo
 
@@ -71,6 +73,15 @@ def test_every_layer_predicts_the_same(family):
             if not error < TOLERANCE:
                 wrong[name] = error
     assert wrong == {}
+
+
+def test_keras_networks_of_convolutions_predict_the_same():
+    for file in sorted((Path(__file__).parents[1] / "reference/keras224/models").glob("*.json")):
+        if file.name != "compile.json":
+            model = zoo.prepared(model_from_json(file.read_text(encoding="utf-8")))
+            message = onnx_model(model)
+            onnx.checker.check_model(message, full_check=True)
+            assert disagreement(model, message, 2) < TOLERANCE, file.name
 
 
 def test_every_layer_class_has_a_converter_or_is_code():

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import itertools
 import warnings
 
 import numpy as np
 
+import minikeras
 from minikeras import Input, Model, Sequential, layers
 
+ACTIVATIONS = [
+    name
+    for name, item in vars(minikeras.activations).items()
+    if inspect.isfunction(item) and item.__module__ == "minikeras.activations" and name not in ("get", "fused_name")
+]
 LAST, FIRST = "channels_last", "channels_first"
 
 
@@ -146,13 +154,16 @@ def normalizations():
 
 
 def activations():
-    for name in (
-        "elu", "exponential", "hard_sigmoid", "linear", "relu", "selu", "sigmoid", "softmax", "softplus", "softsign",
-        "tanh",
-    ):  # fmt: skip
+    for name in ACTIVATIONS:
         yield f"Activation {name}", chain((4, 5), layers.Activation(name))
         yield f"Dense {name}", chain((5,), layers.Dense(4, activation=name))
         yield f"Conv2D {name}", chain((5, 6, 2), layers.Conv2D(3, 2, activation=name))
+    for function, settings in (
+        ("relu", {"alpha": 0.1, "max_value": 0.6, "threshold": -0.2}), ("elu", {"alpha": 0.5}),
+        ("softmax", {"axis": 1}),
+    ):  # fmt: skip
+        partial = functools.partial(getattr(minikeras.activations, function), **settings)
+        yield f"{function} {settings}", chain((4, 5), layers.Conv1D(3, 2, activation=partial))
     for settings in (
         {}, {"max_value": 1.0}, {"negative_slope": 0.2}, {"threshold": 0.5}, {"negative_slope": 0.2, "threshold": -0.5},
         {"negative_slope": 0.2, "threshold": 0.3, "max_value": 0.7},
