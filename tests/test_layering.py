@@ -20,7 +20,7 @@ HOUSE = """
     core.threads core.memory core.tiers core.config core.random core.hooks core.tape core.tensor core.primitive
     core.symbolic core
     kernels.geometry kernels.blocks kernels.product kernels.reduction kernels.activation kernels.epilogue
-    kernels.depthwise kernels.lowering kernels.conv kernels.resize kernels.pool kernels.normalization
+    kernels.depthwise kernels.winograd kernels.lowering kernels.conv kernels.resize kernels.pool kernels.normalization
     kernels.steps kernels.compiled.jit kernels.compiled.vectors kernels.compiled.axes kernels.compiled.plan
     kernels.compiled.product kernels.compiled.winograd
     kernels.compiled.conv kernels.compiled.pool kernels.compiled.activation kernels.compiled.steps

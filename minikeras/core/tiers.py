@@ -54,12 +54,12 @@ def set_kernels(name: str) -> None:
 
 
 def winograd() -> bool:
-    """Return whether compiled convolutions may use Winograd's algorithm."""
+    """Return whether convolutions may use Winograd's algorithm."""
     return _uses_winograd
 
 
 def set_winograd(allowed: bool) -> None:
-    """Set whether compiled convolutions may use Winograd's algorithm: it is faster, and a digit less exact.
+    """Set whether convolutions may use Winograd's algorithm: it is faster, and a digit less exact.
 
     It starts as True, unless ``$MINIKERAS_WINOGRAD`` is 0.
 

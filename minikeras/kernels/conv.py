@@ -8,10 +8,12 @@ Shapes: x (N, *spatial, C), w (*window, C / groups, F), g (N, *output, F).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from ..core.threads import spread
+from . import winograd
 from .blocks import blocks, input_blocks
 from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
 from .epilogue import add_bias_and_activate
@@ -51,9 +53,10 @@ def conv(
     sizes = output_lengths(x.shape[1:-1], w.shape[:-2], strides, dilation, padding)
     out = np.empty((len(x), *sizes, w.shape[-1]), np.result_type(x, w))
     slide = Slide(w.shape[:-2], strides, dilation, padding)
+    convolve = _way(x, w, bias, sizes, slide, groups, activation)
 
     def work(images: slice) -> None:
-        _convolve(x[images], w, bias, out[images], slide, groups, activation)
+        convolve(x[images], out[images])
 
     spread(work, len(x), effort(out.size, math.prod(w.shape[:-1]), w.shape[-1]))
     return out
@@ -105,16 +108,15 @@ def conv_input_grad(
         )
         return out
     reversed_kernel = transposed_kernel(w, groups)
-    parts = phases(input_size, g.shape[1:-1], window, strides, dilation, padding)
+    parts = []
+    for phase in phases(input_size, g.shape[1:-1], window, strides, dilation, padding):
+        sizes = out[(slice(None), *phase.inputs)].shape[1:-1]
+        kernel = reversed_kernel[phase.taps]
+        parts.append((phase, _way(g, kernel, bias, sizes, phase.slide, groups, activation)))
 
     def work(images: slice) -> None:
-        for phase in parts:
-            kernel, part = reversed_kernel[phase.taps], out[(images, *phase.inputs)]
-            if kernel.size:
-                _convolve(g[(images, *phase.reads)], kernel, bias, part, phase.slide, groups, activation)
-            else:
-                part[...] = 0
-                add_bias_and_activate(part, bias, activation)
+        for phase, convolve in parts:
+            convolve(g[(images, *phase.reads)], out[(images, *phase.inputs)])
 
     depth = math.prod(window) * w.shape[-1] // groups
     spread(work, len(g), effort(out.size // math.prod(strides), depth, out.shape[-1]))
@@ -140,13 +142,16 @@ def conv_kernel_grad(
         dw = depthwise_kernel_grad(x, g, window=window, strides=strides, padding=padding, dilation=dilation)
         return dw.reshape(*window, channels, filters)
     slide = Slide(window, strides, dilation, padding)
+    cost = effort(g.size, math.prod(window) * channels, filters)
     if _has_few_filters(filters, channels, groups, slide):
         mirrored = mirrored_padding(slide)
         if all(lo >= 0 and hi >= 0 for lo, hi in mirrored):  # lower the smaller one: with stride 1 they are symmetric
             dw = conv_kernel_grad(g, x, window=window, strides=strides, padding=mirrored, dilation=dilation)
             return np.ascontiguousarray(transposed_kernel(dw))
+    if groups == 1 and winograd.suits(x, g, sizes, slide, (channels, filters)):
+        totals = spread(lambda images: winograd.kernel_grad(x[images], g[images], slide), len(x), cost)
+        return winograd.kernel_of_transformed(sum(totals[1:], start=totals[0]))
     by = _kernel_grad_by_tap if lowers_by_tap(sizes, slide, channels) else _kernel_grad_by_position
-    cost = effort(g.size, math.prod(window) * channels, filters)
     parts = spread(lambda images: by(x[images], g[images], slide, groups), len(x), cost)
     return sum(parts[1:], start=parts[0])
 
@@ -177,29 +182,41 @@ def effort(results: int, depth: int, filters: int) -> int:
     return results * depth // max(filters, 1) + results * depth // 16
 
 
-def _convolve(
+def _way(
     x: np.ndarray,
     w: np.ndarray,
     bias: np.ndarray | None,
-    out: np.ndarray,
+    sizes: Ints,
     slide: Slide,
     groups: int,
     activation: str | None,
-) -> None:
-    """Write the convolution into `out` (N, *output, F), which may be any view."""
+) -> Callable[[np.ndarray, np.ndarray], None]:
+    """How to convolve `x`, chosen by shape, with what can be prepared for all images.
+
+    Returns:
+        A function of some images of `x` that writes into its second argument (N, *sizes, F), which may be any view.
+    """
     channels, filters = w.shape[-2:]
+    if not w.size:
+        return lambda x, out: _convolve_by_nothing(bias, out, activation)
     if _has_few_filters(filters, channels, groups, slide):
-        _convolve_by_projection(x, w, bias, out, slide, activation)
-    elif lowers_by_tap(out.shape[1:-1], slide, channels):
-        _convolve_by_tap(x, w, bias, out, slide, groups, activation)
-    else:
-        _convolve_by_position(x, w, bias, out, slide, groups, activation)
+        return lambda x, out: _convolve_by_projection(x, w, bias, out, slide, activation)
+    if groups == 1 and winograd.suits(x, w, sizes, slide, (channels, filters)):
+        kernel = winograd.transformed_kernel(w)
+        return lambda x, out: winograd.convolve(x, kernel, bias, out, slide, activation)
+    by = _convolve_by_tap if lowers_by_tap(sizes, slide, channels) else _convolve_by_position
+    return lambda x, out: by(x, w, bias, out, slide, groups, activation)
 
 
 def _has_few_filters(filters: int, channels: int, groups: int, slide: Slide) -> bool:
     """Whether the products for every tap are far fewer than the columns that they would be summed from."""
     window, strides = slide.window, slide.strides
     return 8 * filters <= channels and groups == 1 and math.prod(window) > 1 and all(s == 1 for s in strides)
+
+
+def _convolve_by_nothing(bias: np.ndarray | None, out: np.ndarray, activation: str | None) -> None:
+    out[...] = 0
+    add_bias_and_activate(out, bias, activation)
 
 
 def _convolve_by_position(

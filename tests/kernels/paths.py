@@ -91,6 +91,9 @@ CONVOLUTIONS = {
     "by position, row by row": ({"position, row by row"}, (16, 16), (3, 3), 6, 4, {}, "relu"),
     "by position, row by row, dilated": ({"position, row by row"}, (18, 18), (3, 3), 16, 4, {"dilation": 2}, None),
     "by position, row by row, 1-D": ({"position, row by row"}, (256,), (3,), 6, 4, {}, None),
+    "by Winograd": ({"winograd"}, (11, 12), (3, 3), 16, 32, {}, "relu"),
+    "by Winograd, cut in rows": ({"winograd"}, (43, 8), (3, 3), 32, 16, {}, "relu"),
+    "by Winograd, tiles that fit": ({"winograd"}, (14, 10), (3, 3), 16, 32, {"padding": 0}, "no bias"),
     "of one channel per group": ({"depthwise, rows"}, (6, 7), (3, 3), 3, 6, {"groups": 3}, "tanh"),
 }
 
@@ -124,6 +127,7 @@ INPUT_GRADIENTS = {
     "by position, phases, dilated": ({"position"}, (9, 8), (3, 2), 3, 16, {"strides": 2, "dilation": 3}, None),
     "by position, many channels": ({"position"}, (7, 8), (3, 3), 16, 17, {}, "relu"),
     "by position, row by row": ({"position, row by row"}, (16, 16), (3, 3), 4, 6, {}, "no bias"),
+    "by Winograd": ({"winograd"}, (11, 12), (3, 3), 16, 32, {"padding": 0}, "relu"),
     "by sums for each tap": ({"sums"}, (6, 7), (3, 3), 4, 6, {"padding": 0}, "relu"),
     "by sums for each tap, dilated, no bias": ({"sums"}, (14,), (3,), 2, 3, {"padding": 0, "dilation": 3}, "no bias"),
     "of one channel per group": ({"depthwise, rows"}, (6, 7), (3, 3), 3, 6, {"groups": 3}, "sigmoid"),
@@ -161,6 +165,8 @@ KERNEL_GRADIENTS = {
     "by position, many channels": ({"kernel: position"}, (7, 8), (3, 3), 16, 17, {}),
     "by position, row by row": ({"kernel: position, row by row"}, (16, 16), (3, 3), 6, 4, {}),
     "by position, row by row, groups": ({"kernel: position, row by row"}, (16, 16), (3, 3), 12, 4, {"groups": 2}),
+    "by Winograd": ({"winograd kernel"}, (11, 12), (3, 3), 16, 32, {}),
+    "by Winograd, cut in rows": ({"winograd kernel"}, (43, 8), (3, 3), 32, 16, {"padding": 0}),
     "of one channel per group": ({"depthwise kernel, rows"}, (6, 7), (3, 3), 3, 6, {"groups": 3}),
 }
 

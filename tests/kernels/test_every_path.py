@@ -22,11 +22,11 @@ from minikeras.ops import reduce
 from tests.kernels.paths import cases
 
 # the package's names are the functions
-conv, depthwise = (sys.modules[f"minikeras.kernels.{name}"] for name in ("conv", "depthwise"))
+conv, depthwise, winograd = (sys.modules[f"minikeras.kernels.{name}"] for name in ("conv", "depthwise", "winograd"))
 
 CASES = {case.name: case for case in cases()}
 TIERS = {  # the files of each tier of kernels
-    "numpy": "activation blocks conv depthwise epilogue lowering normalization pool reduction resize".split(),  # noqa: SIM905
+    "numpy": "activation blocks conv depthwise epilogue lowering normalization pool reduction resize winograd".split(),  # noqa: SIM905
 }
 WHOLE = {  # what can't be cut
     "channel_affine, channels of the first axis",
@@ -62,6 +62,8 @@ def taken(monkeypatch):
 
     watch(conv, "_convolve_by_projection", lambda *args: {"projection"})
     watch(conv, "_scatter_products", lambda *args: {"sums"})
+    watch(winograd, "convolve", lambda *args: {"winograd"})
+    watch(winograd, "kernel_grad", lambda *args: {"winograd kernel"})
     watch(conv, "columns_by_position", by_position)
     watch(conv, "columns_by_tap", by_tap)
     watch(conv, "_kernel_grad_by_position", lambda *args: {"kernel"})
