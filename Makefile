@@ -1,16 +1,18 @@
 # make train    watch a network learn handwritten digits
-# make test     lint and types, then the suite twice: with NumPy and SciPy alone, and with everything and coverage
+# make test     lint and types, then the suite twice at once: with NumPy and SciPy alone, and with everything and coverage
 # make bench    measure minikeras beside its peers, and write docs/performance.md; some minutes
 # make clean    remove what these have installed
 #
 # They install what they need into .venv (and .venv-minimal) when pyproject.toml has changed, and are offline otherwise.
 # Another interpreter: make test PYTHON=python3.12
+# How many processes run the tests of everything: make test WORKERS=4
 #
 # Peers of make bench are never installed: PEERS="/path/to/python ..." are interpreters that have PyTorch, or Keras 3
 # with TensorFlow, JAX or PyTorch. A part of it, which only prints:
 #   make bench ROUNDS=9 MINUTES=20 WORKLOADS="mnist digits" CONTENDERS="numpy torch-last" PARTS="workloads profile" SEED=1
 
 PYTHON ?= python3
+WORKERS ?= 2
 ROUNDS ?= 5
 MINUTES ?= 8
 SEED ?= 0
@@ -34,8 +36,14 @@ train: .venv/.installed-$(VERSION)
 test: .venv/.installed-$(VERSION) .venv-minimal/.pytest-$(VERSION)
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m mypy
-	.venv-minimal/bin/python -m pytest -q -m "not slow"
-	.venv/bin/python -m pytest --cov
+	@echo "With everything ($(WORKERS) processes, shown at the end), and meanwhile with NumPy and SciPy alone:"
+	@OPENBLAS_NUM_THREADS=1 .venv/bin/python -m pytest -n $(WORKERS) --dist worksteal --cov > .venv/test.log 2>&1 & everything=$$!; \
+	trap 'kill $$everything' INT TERM; \
+	.venv-minimal/bin/python -m pytest -q -m "not slow"; minimal=$$?; \
+	wait $$everything; code=$$?; \
+	cat .venv/test.log; \
+	if [ $$minimal != 0 ]; then echo "With NumPy and SciPy alone it has failed: see above"; fi; \
+	exit $$(( code != 0 ? code : minimal ))
 
 bench: .venv/.installed-$(VERSION)
 	.venv/bin/python tests/benchmarks/run.py --rounds $(ROUNDS) --minutes $(MINUTES) --seed $(SEED) \

@@ -9,7 +9,7 @@ from tests.gradcheck.confusion import Score, score
 from tests.gradcheck.planting import Mutation, Other
 from tests.gradcheck.seeds import seeds
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 
 
 def said(kind: str, certain: bool, *truths: str) -> Mutation:

@@ -14,7 +14,7 @@ from tests.gradcheck.handwritten import HandWritten
 from tests.gradcheck.planting import Mutation, Other
 from tests.gradcheck.seeds import seeds
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 
 # For one seed in twenty the digits that float32 loses are within the tolerance (docs/gradcheck.md).
 FALSELY_NAMED = {"float32 loss, a model: last/kernel rounded"}

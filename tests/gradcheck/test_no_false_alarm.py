@@ -14,7 +14,7 @@ from tests.gradcheck.zoo import ZOO
 from tests.gradcheck.zoo import Case as LayerCase
 from tests.ops import cases
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 
 TABLES = [importlib.import_module(f"tests.ops.test_{name}") for name in (
     "conv", "elementwise", "linalg", "nn", "pool", "reduce", "resize", "shape")]  # fmt: skip

@@ -12,7 +12,7 @@ from tests.gradcheck.planting import Function, Mutation
 from tests.gradcheck.seeds import seeds
 from tests.gradcheck.subjects import SUBJECTS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.name)
