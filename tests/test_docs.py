@@ -11,7 +11,7 @@ from tests import pages
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-NEEDS = {"files.md": "h5py"}  # what a page shows of an extra
+NEEDS = {"files.md": "h5py", "moving_on.md": "h5py"}  # what a page shows of an extra
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
