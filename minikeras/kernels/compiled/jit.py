@@ -43,6 +43,14 @@ def compiled_sums(function: Callable[..., Any]) -> Loop:
     return Loop(function, REORDERED)
 
 
+def compiled_apart(function: Callable[..., Any]) -> Loop:
+    """As `compiled`, for arrays that share no memory: what one argument is written to isn't read by another one.
+
+    Inner loops over few channels are then vectorised without asking, each time anew, whether their arrays overlap.
+    """
+    return Loop(function, EXACT, apart=True)
+
+
 def is_covered(*arrays: np.ndarray | None) -> bool:
     """Whether all arrays are of one float type that the compiled kernels know."""
     given = [a.dtype for a in arrays if a is not None]
@@ -59,8 +67,8 @@ def plain(array: np.ndarray) -> np.ndarray:
 class Loop:
     """A function that numba compiles."""
 
-    def __init__(self, function: Callable[..., Any], fastmath: frozenset[str]) -> None:
-        self.function, self.fastmath = function, fastmath
+    def __init__(self, function: Callable[..., Any], fastmath: frozenset[str], apart: bool = False) -> None:
+        self.function, self.fastmath, self.apart = function, fastmath, apart
         self.dispatcher: Any = None
 
     def __call__(self, *args: Any) -> Any:
@@ -88,7 +96,9 @@ class Loop:
         function.__module__ = self.function.__module__
         # numba's cache only notices a change of the function's own file, but what is called from there is compiled too
         function.__qualname__ = f"{self.function.__qualname__}_{_sources()}"
-        options = {"nogil": True, "fastmath": set(self.fastmath), "error_model": "numpy"}
+        options: dict[str, Any] = {"nogil": True, "fastmath": set(self.fastmath), "error_model": "numpy"}
+        if self.apart:
+            options["pipeline_class"] = _compiler_of_arrays_apart()
         try:
             return njit(cache=True, **options)(function)
         except RuntimeError:  # there is no folder for a cache
@@ -100,6 +110,18 @@ def _sources() -> str:
     """A number that changes with any of the files from which something is compiled."""
     files = sorted(Path(__file__).parent.glob("*.py"))
     return f"{zlib.crc32(b''.join(file.read_bytes() for file in files)):08x}"
+
+
+@functools.cache
+def _compiler_of_arrays_apart() -> Any:
+    """numba's compiler, telling LLVM that the arguments don't overlap: there is a flag for it, but no option."""
+
+    class Apart(imported("numba.core.compiler").Compiler):  # type: ignore[misc]
+        def __init__(self, typingctx: Any, targetctx: Any, library: Any, args: Any, result: Any, flags: Any, rest: Any):
+            flags.noalias = True
+            super().__init__(typingctx, targetctx, library, args, result, flags, rest)
+
+    return Apart
 
 
 def imported(name: str) -> Any:
