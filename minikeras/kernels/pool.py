@@ -129,7 +129,7 @@ def pool_scatter(
     """
     pairs, _ = _taps(input_size, window, strides, padding)
     disjoint = all(k <= s for k, s in zip(window, strides, strict=True))
-    make = np.empty if _is_tiled(input_size, window, strides, padding) else np.zeros
+    make = np.empty if is_tiled(input_size, window, strides, padding) else np.zeros
     dx = make((len(g), *input_size, g.shape[-1]), g.dtype)
 
     def work(images: slice) -> None:
@@ -181,7 +181,7 @@ def average_pool_grad(g: np.ndarray, *, input_size: Ints, window: Ints, strides:
         ndarray (N, *input_size, C)
     """
     pairs, sizes = _taps(input_size, window, strides, padding)
-    if _is_tiled(input_size, window, strides, padding):
+    if is_tiled(input_size, window, strides, padding):
         return upsample_nearest(g * (1 / len(pairs)), size=window)
     dx = np.zeros((len(g), *input_size, g.shape[-1]), g.dtype)
     weight = _weights(sizes, pairs, padding, g.dtype)
@@ -208,7 +208,7 @@ def _is_padded(padding: Padding) -> bool:
     return any(lo or hi for lo, hi in padding)
 
 
-def _is_tiled(lengths: Ints, window: Ints, strides: Ints, padding: Padding) -> bool:
+def is_tiled(lengths: Ints, window: Ints, strides: Ints, padding: Padding) -> bool:
     """Whether the windows cover the input without overlap, gap or rest."""
     return (
         window == strides and not _is_padded(padding) and not any(n % k for n, k in zip(lengths, window, strict=True))
