@@ -59,6 +59,18 @@ def integer(owner: Any, argument: str, value: Any, minimum: int = 1) -> int:
     return result
 
 
+def frequency(owner: Any, argument: str, value: Any) -> str | int:
+    """The value, if it is "epoch" or a number of batches.
+
+    Raises:
+        TypeError: If it is neither a word nor an integer.
+        ValueError: If it is another word, or less than 1.
+    """
+    if isinstance(value, str):
+        return choice(str(owner), argument, value, ("epoch",))
+    return integer(owner, argument, value)
+
+
 def flag(owner: str, argument: str, value: Any) -> bool:
     """The value as a bool, if it is true or false or (as files have it) 1 or 0.
 

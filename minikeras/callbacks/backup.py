@@ -68,11 +68,7 @@ class BackupAndRestore(RunKeeper):
         self.backup_dir = os.fspath(backup_dir)
         if not isinstance(self.backup_dir, str) or not self.backup_dir:
             raise ValueError(f"{owner}: backup_dir must be the path of a folder. Received: {backup_dir!r}")
-        if isinstance(save_freq, str):
-            checks.choice(owner, "save_freq", save_freq, ("epoch",))
-        else:
-            checks.integer(owner, "save_freq", save_freq)
-        self.save_freq = save_freq
+        self.save_freq = checks.frequency(owner, "save_freq", save_freq)
         self.double_checkpoint = checks.flag(owner, "double_checkpoint", double_checkpoint)
         self.delete_checkpoint = checks.flag(owner, "delete_checkpoint", delete_checkpoint)
         self._batches = 0

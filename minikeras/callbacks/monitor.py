@@ -131,20 +131,24 @@ class EarlyStopping(Callback):
 
 
 class ModelCheckpoint(Callback):
-    """Save the model, or its weights, after epochs.
+    """Save the model, or its weights, after epochs or batches.
 
     Files are written beside their place and moved there when complete: whatever happens, a path holds a whole model.
 
     Args:
         filepath: Path that ends in ``.npz``, or as Keras's files, see `Model.save` and `Model.save_weights`; may name
             values of the logs in the form of ``str.format``, and ``epoch`` (from 1 on):
-            ``"weights.{epoch:02d}-{val_loss:.2f}.npz"``.
+            ``"weights.{epoch:02d}-{val_loss:.2f}.npz"``; with a number as ``save_freq`` also ``batch`` (from 1 on).
+            Its folder is made if need be.
         monitor: Name of the value that ``save_best_only`` goes by.
         verbose: 1 tells what is saved.
         save_best_only: Save only when the value is better than ever before.
         save_weights_only: ``model.save_weights`` instead of ``model.save``.
         mode: "min", "max", or "auto" to decide by the name: "max" for accuracies.
         period: Number of epochs between two saves.
+        save_freq: "epoch", or the number of batches between two saves, counted on from epoch to epoch. The values are
+            then those of the last batch, and there are none of the validation.
+        initial_value_threshold: With ``save_best_only`` the value that the first one saved must be better than.
 
     Raises:
         ValueError, TypeError: If an argument is out of its range; in training, if the path names an unknown value.
@@ -159,23 +163,51 @@ class ModelCheckpoint(Callback):
         save_weights_only: bool = False,
         mode: str = "auto",
         period: int = 1,
+        save_freq: str | int = "epoch",
+        initial_value_threshold: float | None = None,
     ) -> None:
-        saving.check_path(filepath, "ModelCheckpoint")
+        owner = "ModelCheckpoint"
+        saving.check_path(filepath, owner, weights=save_weights_only)
         self.filepath = os.fspath(filepath)
         self.monitor = monitor
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
-        self.period = as_size(period, "ModelCheckpoint", "period")
+        self.period = as_size(period, owner, "period")
+        self.save_freq = checks.frequency(owner, "save_freq", save_freq)
+        if self.period != 1 and self.save_freq != "epoch":
+            raise ValueError(
+                f"{owner}: period counts epochs and save_freq batches: give one of them. "
+                f"Received: period={period!r}, save_freq={save_freq!r}"
+            )
         self.epochs_since_last_save = 0
-        self._watch = Monitor("ModelCheckpoint", monitor, mode)
+        self._batches_since_last_save = 0
+        self._epoch = 0
+        self._watch = Monitor(owner, monitor, mode)
         self.best = self._watch.worst
+        if initial_value_threshold is not None:
+            self.best = checks.number(owner, "initial_value_threshold", initial_value_threshold)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch = epoch
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if self.save_freq == "epoch":
+            return
+        self._batches_since_last_save += 1
+        if self._batches_since_last_save >= int(self.save_freq):
+            self._batches_since_last_save = 0
+            self._save(self._epoch, {**(logs or {}), "batch": batch + 1})
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        self.epochs_since_last_save += 1
-        if self.epochs_since_last_save < self.period:
+        if self.save_freq != "epoch":
             return
-        self.epochs_since_last_save = 0
+        self.epochs_since_last_save += 1
+        if self.epochs_since_last_save >= self.period:
+            self.epochs_since_last_save = 0
+            self._save(epoch, dict(logs or {}))
+
+    def _save(self, epoch: int, logs: dict[str, Any]) -> None:
         news = ""
         if self.save_best_only:
             value = self._watch.read(logs)
@@ -186,14 +218,15 @@ class ModelCheckpoint(Callback):
                 return
             news = f"{self.monitor} improved from {self.best:.5f} to {value:.5f}, "
             self.best = value
-        path = self._path(epoch, logs or {})
+        path = self._path(epoch, logs)
         self._tell(epoch, f"{news}saving model to {path}")
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         save = self.model.save_weights if self.save_weights_only else self.model.save
         save(path, overwrite=True)
 
     def _path(self, epoch: int, logs: dict[str, Any]) -> str:
         try:
-            return self.filepath.format(epoch=epoch + 1, **logs)
+            return self.filepath.format(**{**logs, "epoch": epoch + 1})
         except (LookupError, ValueError, TypeError) as error:
             raise ValueError(
                 f"ModelCheckpoint: filepath may name epoch and the values of this epoch, {sorted(logs)}. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 
 import numpy as np
@@ -139,16 +140,69 @@ def test_weights_alone_are_saved_every_second_epoch(tmp_path):
         load_model(tmp_path / "4.npz")
 
 
+def test_every_few_batches_are_counted_on_from_epoch_to_epoch(tmp_path):
+    checkpoint = ModelCheckpoint(tmp_path / "{epoch}-{batch}.npz", save_freq=2)
+    linear(weights=(1.0,)).fit(np.zeros(3), np.zeros(3), batch_size=1, epochs=3, callbacks=[checkpoint], verbose=0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1-2.npz", "2-1.npz", "2-3.npz", "3-2.npz"]
+
+
+def test_only_what_is_better_than_the_threshold_is_saved(tmp_path):
+    checkpoint = ModelCheckpoint(tmp_path / "{epoch}.npz", save_best_only=True, initial_value_threshold=2.0)
+    play([3.0, 2.0, 1.0, 1.5, 0.5], checkpoint)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["3.npz", "5.npz"]
+
+
+def test_folders_on_the_way_are_made(tmp_path):
+    play([1.0], ModelCheckpoint(tmp_path / "runs" / "{epoch}" / "m.npz"))
+    assert (tmp_path / "runs" / "1" / "m.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [("m.h5", False), ("m.keras", False), ("m.h5", True), ("m.weights.h5", True), ("m.safetensors", True)],
+)
+def test_a_checkpoint_of_any_format_is_written_whole_or_not_at_all(name, weights, tmp_path, monkeypatch):
+    pytest.importorskip("h5py")
+    path = tmp_path / name
+    play([1.0], ModelCheckpoint(path, save_weights_only=weights))
+    before = path.read_bytes()
+
+    def broken(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", broken)
+    with pytest.raises(OSError, match=rf"No space left on device: it could not be written.*{name}"):
+        play([1.0], ModelCheckpoint(path, save_weights_only=weights))
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
 WRONG = {
     "a mode": (ValueError, lambda: EarlyStopping(mode="up"), "EarlyStopping: mode must be one of 'auto', 'min', 'max'"),
     "a patience": (ValueError, lambda: EarlyStopping(patience=-1), "patience must be an integer of at least 0"),
     "a baseline": (TypeError, lambda: EarlyStopping(baseline="low"), "EarlyStopping: baseline must be a number"),
     "a delta": (TypeError, lambda: EarlyStopping(min_delta=None), "EarlyStopping: min_delta must be a number"),
     "a period": (ValueError, lambda: ModelCheckpoint("a.npz", period=0), "ModelCheckpoint: period must be a positive"),
+    "a frequency": (
+        ValueError,
+        lambda: ModelCheckpoint("a.npz", save_freq="batch"),
+        "ModelCheckpoint: save_freq must be one of 'epoch'. Received: 'batch'",
+    ),
+    "no batches": (ValueError, lambda: ModelCheckpoint("a.npz", save_freq=0), "ModelCheckpoint: save_freq must be a"),
+    "two frequencies": (
+        ValueError,
+        lambda: ModelCheckpoint("a.npz", save_freq=3, period=2),
+        "period counts epochs and save_freq batches: give one of them. Received: period=2, save_freq=3",
+    ),
+    "a threshold": (
+        TypeError,
+        lambda: ModelCheckpoint("a.npz", initial_value_threshold="low"),
+        "ModelCheckpoint: initial_value_threshold must be a number",
+    ),
     "a suffix": (
         ValueError,
         lambda: ModelCheckpoint("weights.{epoch}.txt"),
-        "the path must end in '.npz', '.h5' or '.hdf5'. Received: 'weights.{epoch}.txt'",
+        "the path must end in '.npz', '.keras', '.h5' or '.hdf5'. Received: 'weights.{epoch}.txt'",
     ),
     "an unknown value": (
         ValueError,
