@@ -203,7 +203,7 @@ class GraphWriter:
 
     def elementwise(self, operation: str, *values: Value, dtype: Any = None) -> Value:
         """A node of values of one number of axes, or of none: stretched to one shape, in the order of the first."""
-        first = next(value for value in values if value.ndim)
+        first = next((value for value in values if value.ndim), values[0])
         ready = [self.arranged(value, first.order) if value.ndim else value for value in values]
         shape = stretched([value.shape for value in ready if value.ndim])
         return self.node(operation, ready, shape, dtype or first.dtype, first.order)

@@ -138,6 +138,33 @@ def test_sequences_are_turned_only_behind_layers_over_steps():
     assert not rows_stay(shape=(4, 4, 3))
 
 
+def test_the_order_of_features_is_followed_through_sums_operations_repetitions_and_models_of_several_outputs():
+    x = Input((4, 4, 3))
+    flat = layers.Flatten()(x)
+    order = np.arange(48).reshape(4, 4, 3).transpose(2, 0, 1).ravel()
+    inner_input = Input((48,))
+    inner = Model(inner_input, [layers.Dense(48, name="first")(inner_input), layers.Dropout(0.5)(inner_input)])
+    ways = {
+        "sum": layers.Add()([flat, layers.Flatten()(layers.Activation("relu")(x))]),
+        "operation": 2.0 * flat,
+        "repeated": layers.RepeatVector(2)(flat),
+        "joined": layers.Concatenate(1)([layers.RepeatVector(2)(flat), layers.RepeatVector(1)(flat)]),
+    }
+    for name, y in ways.items():
+        model = prepared(Model(x, layers.Dense(2, name="d")(y)))
+        rows = model.get_layer("d").kernel.numpy()[order]
+        np.testing.assert_array_equal(to_torch_state_dict(model)["d.weight"], rows.T, err_msg=name)
+    model = prepared(Model(x, layers.Dense(2, name="d")(inner(flat)[0])))
+    state = to_torch_state_dict(model)
+    np.testing.assert_array_equal(state["d.weight"], model.get_layer("d").kernel.numpy().T)
+    np.testing.assert_array_equal(state[f"{inner.name}.first.weight"], inner.get_layer("first").kernel.numpy()[order].T)
+
+
+def test_images_of_free_size_are_no_obstacle():
+    model = chain((None, None, 3), layers.Conv2D(2, 2, name="c"), layers.Flatten())
+    assert to_torch_state_dict(model)["c.weight"].shape == (2, 3, 2, 2)
+
+
 def every_layer(data_format):
     """A network of all layers that PyTorch has modules for, and with a model inside."""
     inner = Sequential(

@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 
 import minikeras
-from minikeras import Input, Model, Sequential, layers
+from minikeras import Input, Model, Sequential, layers, ops
 
 ACTIVATIONS = [
     name
@@ -279,6 +279,41 @@ def graphs():
     yield "TimeDistributed makes a mask", chain((4, 5), words, layers.TimeDistributed(layers.GlobalAveragePooling1D()))
 
 
+def operations():
+    """What stands between layers: operations of `ops`."""
+    functions = {
+        "absolute": ops.absolute,
+        "ceil and floor": lambda x: ops.ceil(x) + ops.floor(x),
+        "cos and sin": lambda x: ops.cos(x) * ops.sin(x),
+        "erf": ops.erf,
+        "exp and negative": lambda x: -ops.exp(-x),
+        "log and square": lambda x: ops.log(ops.square(x) + 1.0),
+        "sqrt": lambda x: ops.sqrt(ops.absolute(x)),
+        "reciprocal": lambda x: ops.reciprocal(x * x + 1.0),
+        "sign": ops.sign,
+        "relu with arguments": lambda x: ops.relu(x),
+        "sigmoid and tanh": lambda x: ops.sigmoid(x) - ops.tanh(x),
+        "softplus and softsign": lambda x: ops.softplus(x) / (2.0 + ops.softsign(x)),
+        "a number first": lambda x: 1.0 / (3.0 + x * x),
+        "power": lambda x: (ops.absolute(x) + 1.0) ** 1.5,
+        "maximum and minimum": lambda x: ops.maximum(x, 0.1) - ops.minimum(x, np.float32(0.2)),
+        "an array": lambda x: x * np.arange(5, dtype="float32"),
+        "softmax": lambda x: ops.softmax(x, axis=1),
+        "cast": lambda x: ops.cast(ops.cast(x * 3.0, dtype="int32"), dtype="float32"),
+        "sum": lambda x: ops.sum(x, axis=-1),
+        "mean and max": lambda x: ops.mean(x, axis=1, keepdims=True) + ops.max(x, axis=(1, 2), keepdims=True),
+        "min": lambda x: ops.min(x, axis=1),
+        "of all": lambda x: x / (1.0 + ops.sum(ops.square(x)) * 2.0),
+        "transpose": lambda x: ops.transpose(x, axes=(0, 2, 1)) + 1.0,
+        "concatenate": lambda x: ops.concatenate([x, x * 2.0], axis=1),
+        "matmul": lambda x: ops.matmul(x, ops.transpose(x, axes=(0, 2, 1))),
+        "stop_gradient": lambda x: ops.stop_gradient(x) + x,
+    }
+    for name, function in functions.items():
+        x = Input((4, 6))
+        yield f"operation {name}", Model(x, function(layers.Conv1D(5, 2)(x)))
+
+
 FAMILIES = [
     convolutions,
     transposed,
@@ -290,6 +325,7 @@ FAMILIES = [
     shapes,
     merges,
     graphs,
+    operations,
 ]  # each yields pairs of what a model shows and the model
 
 
