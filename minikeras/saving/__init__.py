@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from .errors import NoModelError
 from .model import ModelFile, open_model, save_model
 from .npz import ModelFileError
-from .weights import check_path, describe_weights, is_for_weights, load_weights, save_weights
+from .weights import check_path, describe_weights, is_for_weights, load_weights, open_weights, save_weights
 
 __all__ = [
     "ModelFile",
     "ModelFileError",
+    "NoModelError",
     "check_path",
     "describe_weights",
     "is_for_weights",
     "load_weights",
     "open_model",
+    "open_weights",
     "save_model",
     "save_weights",
 ]

@@ -12,6 +12,7 @@ import numpy as np
 from ..layers.legacy import modern_arguments
 from . import keras2, keras3, tf_keras
 from .configurations import described, dicts, parse, text_of
+from .errors import NoModelError
 from .hdf5 import Hdf5Reader
 from .matching import LayerWeights
 from .npz import ModelFileError
@@ -45,7 +46,7 @@ def read(reader: Hdf5Reader) -> dict[str, Any]:
     """
     root = reader.attributes[""]
     if "model_config" not in root:
-        raise ModelFileError(
+        raise NoModelError(
             f"{reader.path} holds no model, only {'weights' if 'layer_names' in root else 'arrays'}. A file of "
             "save_weights is read by model.load_weights"
         )

@@ -13,6 +13,7 @@ import numpy as np
 
 from . import keras2, keras2_config, keras3, keras3_weights
 from .configurations import parse, text_of
+from .errors import NoModelError
 from .hdf5 import MAGIC, Hdf5Reader, write_hdf5
 from .keras3_optimizers import State
 from .matching import LayerWeights, WeightsFile, match
@@ -104,7 +105,7 @@ def open_model(path: str | os.PathLike[str]) -> AbstractContextManager[ModelFile
     with open(path, "rb") as file:
         start = file.read(9)
     if is_safetensors(start):
-        raise ModelFileError(f"{os.fspath(path)} holds weights only, no model. model.load_weights reads it")
+        raise NoModelError(f"{os.fspath(path)} holds weights only, no model. model.load_weights reads it")
     if start.startswith(MAGIC):
         return _open_keras2(path)
     return _open_keras3(path) if start.startswith(b"PK") and keras3.is_keras3(path) else _open_npz(path)
@@ -180,7 +181,7 @@ def _elements(weights: WeightsFile) -> int:
 def _description(reader: NpzReader) -> dict[str, Any]:
     shape = reader.shapes.get(MODEL_KEY)
     if shape is None:
-        raise ModelFileError(
+        raise NoModelError(
             f"{reader.path} holds no model, only arrays {list(reader.shapes)[:3]}. A file of save_weights is read by "
             "model.load_weights"
         )
