@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import __version__, compat
+from . import __version__, cli, compat
 from .models import load_model
 from .saving import check_path, is_for_weights
 
@@ -16,8 +16,8 @@ _DESCRIPTION = "A small deep-learning framework on NumPy with Keras's manners."
 _EXIT_CODES = """\
 exit codes:
   0    done
-  1    the script ended with an exception
-  2    the command line is wrong, or a file can't be read
+  1    the script ended with an exception; diff: the files differ; check: the file isn't sound
+  2    the command line is wrong, or a file can't be read or written
   130  interrupted
   A script that calls sys.exit decides for itself.
 """
@@ -35,6 +35,10 @@ examples:
   minikeras summary model.h5
   minikeras convert model.h5 model.keras
   minikeras convert model.h5 weights.safetensors
+  minikeras diff before.npz after.h5
+  minikeras predict model.npz images.npy probabilities.npy
+  minikeras check model.h5 && echo sound
+  minikeras convert model.h5 model.onnx
 """
 
 
@@ -64,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"minikeras {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_run, _add_summary, _add_convert):  # each adds one command, and with it the function that it runs
+    for add in _COMMANDS:
         add(commands)
     return parser
 
@@ -102,13 +106,17 @@ def _add_convert(commands: Any) -> None:
     parser.add_argument(
         "target",
         metavar="OUT",
-        help=".npz, .keras, .h5, .hdf5; .safetensors, .weights.h5 for the weights only; an old file is replaced",
+        help=".npz, .keras, .h5, .hdf5; .safetensors, .weights.h5 for the weights only; .onnx for what it "
+        "predicts; an old file is replaced",
     )
     parser.set_defaults(command=_convert)
 
 
 def _convert(arguments: argparse.Namespace) -> int:
     def convert() -> None:
+        if arguments.target.endswith(".onnx"):
+            load_model(arguments.source, compile=False).export(arguments.target)
+            return
         check_path(arguments.target, "convert", weights=True)
         if is_for_weights(arguments.target):
             load_model(arguments.source, compile=False).save_weights(arguments.target)
@@ -118,14 +126,42 @@ def _convert(arguments: argparse.Namespace) -> int:
     return _told(convert)
 
 
-def _told(work: Callable[[], None]) -> int:
-    """Do something with files; what is wrong with them, or the lack of h5py, is a message."""
+def _add_diff(commands: Any) -> None:
+    parser = _file_command(commands, "diff", "compare two files layer by layer: shapes and weights")
+    parser.add_argument("first", metavar="A", help="a file of a model or of weights, of any format")
+    parser.add_argument("second", metavar="B", help="another one; the formats may be different")
+    parser.set_defaults(command=lambda arguments: _told(lambda: cli.compare_files(arguments.first, arguments.second)))
+
+
+def _add_predict(commands: Any) -> None:
+    parser = _file_command(commands, "predict", "compute the outputs of a model for the arrays of a file")
+    parser.add_argument("file", metavar="FILE", help="the model: .npz, .keras, .h5 or .hdf5")
+    parser.add_argument("source", metavar="IN", help="the input: .npy; for several inputs .npz")
+    parser.add_argument("target", metavar="OUT", help="the output: .npy or .npz; an old file is replaced")
+    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="samples computed at a time (32)")
+    parser.set_defaults(command=_predict)
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    return _told(lambda: cli.predict_file(arguments.file, arguments.source, arguments.target, arguments.batch_size))
+
+
+def _add_check(commands: Any) -> None:
+    parser = _file_command(commands, "check", "say what a file is, and whether it is whole and its weights are finite")
+    parser.add_argument("file", metavar="FILE", help="a file of a model or of weights, of any format")
+    parser.set_defaults(command=lambda arguments: _told(lambda: not cli.check_file(arguments.file)))
+
+
+def _told(work: Callable[[], bool | None]) -> int:
+    """Do something with files, and give the exit code: 1 where it found something.
+
+    What is wrong with them, or the lack of h5py, is a message.
+    """
     try:
-        work()
+        return int(bool(work()))
     except (ValueError, ImportError) as error:
         print(f"minikeras: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def _file_command(commands: Any, name: str, what: str) -> argparse.ArgumentParser:
@@ -137,6 +173,9 @@ def _file_command(commands: Any, name: str, what: str) -> argparse.ArgumentParse
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
+
+# each adds one command, and with it the function that it runs
+_COMMANDS = (_add_run, _add_summary, _add_convert, _add_diff, _add_predict, _add_check)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,6 +8,7 @@ import pytest
 
 from minikeras import Input, Model, Sequential, layers
 from minikeras import backend as K
+from minikeras.__main__ import main
 from minikeras.core import config
 from minikeras.models import model_from_json
 from minikeras.onnx import export as export_module
@@ -187,6 +188,15 @@ def test_the_file_is_written_whole_or_not_at_all(tmp_path):
         chain(layers.Lambda(K.square), shape=(3,)).export(tmp_path / "m.onnx")
     assert (tmp_path / "m.onnx").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_convert_writes_what_the_model_of_a_file_predicts(tmp_path, capsys):
+    model = chain(layers.Dense(2), shape=(3,))
+    model.save(tmp_path / "m.npz")
+    assert main(["convert", str(tmp_path / "m.npz"), str(tmp_path / "m.onnx")]) == 0
+    assert disagreement(model, onnx.load(tmp_path / "m.onnx"), 2) < TOLERANCE
+    assert main(["convert", str(tmp_path / "m.onnx"), str(tmp_path / "n.npz")]) == 2
+    assert "m.onnx" in capsys.readouterr().err
 
 
 class Twice(layers.Dense):
