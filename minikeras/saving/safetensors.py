@@ -177,8 +177,12 @@ class SafetensorsWeights:
         self.path = reader.path
         self.layers: dict[str, dict[str, Shape]] = {}
         self._reader = reader
+        self._keys: dict[tuple[str, str], str] = {}
         for key, shape in reader.shapes.items():
             layer, _, name = key.rpartition("/")
+            if (layer, name) in self._keys:
+                raise ModelFileError(f"{self.path} holds both {self._keys[layer, name]!r} and {key!r}")
+            self._keys[layer, name] = key
             self.layers.setdefault(layer, {})[name] = shape
         order = _names_in(reader.metadata.get(LAYERS_KEY, ""))
         self._ordered = sorted(order) == sorted(self.layers)
@@ -187,7 +191,15 @@ class SafetensorsWeights:
 
     def pairs(self, layers: Sequence[LayerWeights]) -> Pairs:
         """Layers go together in order, or by names where the file doesn't say the order."""
-        return in_order(self, layers) if self._ordered else as_named(self, layers)
+        if self._ordered:
+            return in_order(self, layers)
+        if "" in self.layers:
+            raise ModelFileError(
+                f"{self.path} holds tensors whose names don't say a layer, as 'layer/weight' does: "
+                f"{', '.join(map(repr, list(self.layers[''])[:5]))}. If these are PyTorch's, "
+                "models.from_torch_state_dict(model, safetensors.numpy.load_file(path)) reads them"
+            )
+        return as_named(self, layers)
 
     def names(self, own: LayerWeights, layer: str) -> dict[str, str]:
         """Return what the weights are called in the file: the same."""
@@ -195,7 +207,7 @@ class SafetensorsWeights:
 
     def read(self, layer: str, name: str) -> np.ndarray:
         """Return a weight."""
-        return self._reader.read(f"{layer}/{name}" if layer else name)
+        return self._reader.read(self._keys[layer, name])
 
 
 @contextmanager

@@ -194,6 +194,18 @@ def test_a_file_that_says_no_order_is_matched_by_the_names_of_its_layers(tmp_pat
         net().load_weights(tmp_path / "w.safetensors")
 
 
+def test_names_of_pytorch_are_told_how_to_be_read(tmp_path):
+    write_safetensors(tmp_path / "w.safetensors", {"0.weight": np.zeros((3, 4), "f4"), "0.bias": np.zeros(3, "f4")})
+    with pytest.raises(ModelFileError, match=r"'0.weight', '0.bias'. If these are PyTorch's, models.from_torch_state"):
+        net().load_weights(tmp_path / "w.safetensors")
+
+
+def test_two_names_of_one_weight_are_refused(tmp_path):
+    write_safetensors(tmp_path / "w.safetensors", {"a": np.zeros(3), "/a": np.zeros(2)})
+    with pytest.raises(ModelFileError, match="w.safetensors holds both 'a' and '/a'"):
+        net().load_weights(tmp_path / "w.safetensors")
+
+
 def test_a_whole_model_is_neither_written_to_it_nor_read_from_it(tmp_path):
     with pytest.raises(ValueError, match=r"save writes whole models, .* model.save_weights writes it"):
         net().save(tmp_path / "m.safetensors")
