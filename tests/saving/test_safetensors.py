@@ -202,7 +202,7 @@ def test_names_of_pytorch_are_told_how_to_be_read(tmp_path):
 
 def test_two_names_of_one_weight_are_refused(tmp_path):
     write_safetensors(tmp_path / "w.safetensors", {"a": np.zeros(3), "/a": np.zeros(2)})
-    with pytest.raises(ModelFileError, match="w.safetensors holds both 'a' and '/a'"):
+    with pytest.raises(ModelFileError, match=r"w\.safetensors holds both 'a' and '/a'"):
         net().load_weights(tmp_path / "w.safetensors")
 
 
