@@ -1,0 +1,9 @@
+"""What the command line does with files of models."""
+
+from __future__ import annotations
+
+from .checking import check_file
+from .comparing import compare_files
+from .predicting import predict_file
+
+__all__ = ["check_file", "compare_files", "predict_file"]

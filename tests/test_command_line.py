@@ -1,0 +1,196 @@
+"""`minikeras diff`, `predict` and `check`: what they print, write, and exit with."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from minikeras import Model, Sequential, layers
+from minikeras.__main__ import main
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def model(units=3, seed=1, last="two"):
+    made = Sequential([layers.Dense(units, input_dim=2, name="one"), layers.Dense(1, name=last)], name="m")
+    rng = np.random.default_rng(seed)
+    made.set_weights([rng.standard_normal(weight.shape) for weight in made.get_weights()])
+    return made
+
+
+def outcome(capsys, *arguments):
+    """The exit code, and the lines on both outputs."""
+    code = main([*arguments])
+    printed = capsys.readouterr()
+    return code, printed.out.splitlines(), printed.err
+
+
+# ---------------------------------------------------------------------- diff
+
+
+@pytest.mark.parametrize("other", ["b.npz", "b.h5", "b.keras", "w.npz", "w.safetensors", "w.h5", "w.weights.h5"])
+def test_the_same_model_in_any_two_formats_is_no_difference(other, capsys):
+    if other.endswith((".h5", ".keras")):
+        pytest.importorskip("h5py")
+    model().save("a.npz")
+    (model().save_weights if other.startswith("w") else model().save)(other)
+    code, lines, _ = outcome(capsys, "diff", "a.npz", other)
+    assert (code, lines[-1]) == (0, "No difference in 2 layers, 13 numbers.")
+    assert len(lines) == 6
+
+
+def test_the_largest_difference_of_each_weight_is_shown(capsys):
+    one, other = model(), model()
+    weights = other.get_weights()
+    weights[1] += [0.0, -0.25, 0.125]
+    other.set_weights(weights)
+    one.save("a.npz")
+    other.save("b.npz")
+    code, lines, _ = outcome(capsys, "diff", "a.npz", "b.npz")
+    assert code == 1
+    assert [line.split()[-1] for line in lines[1:5]] == ["0", "0.25", "0", "0"]
+    assert lines[-1] == "The files differ."
+
+
+def test_other_shapes_layers_and_arguments_are_differences(capsys):
+    model().save("a.npz")
+    other = model(4)
+    other.add(layers.Activation("relu", name="more"))
+    other.save("b.npz")
+    code, lines, _ = outcome(capsys, "diff", "a.npz", "b.npz")
+    assert code == 1
+    rows = [line.split() for line in lines]
+    assert ["one", "units", "3", "4"] in rows
+    assert ["more", "layer", "-", "Activation"] in rows
+    assert ["one", "kernel", "(2,", "3)", "(2,", "4)"] in rows
+
+
+def test_layers_of_other_names_go_together_in_order_and_nan_is_no_number(capsys):
+    model().save_weights("a.npz")
+    other = model(last="dense_7")
+    other.get_layer("dense_7").set_weights([np.full((3, 1), np.nan), model().get_weights()[3]])
+    other.save_weights("b.npz")
+    code, lines, _ = outcome(capsys, "diff", "a.npz", "b.npz")
+    assert code == 1
+    assert lines[3].split() == ["two", "|", "dense_7", "kernel", "(3,", "1)", "(3,", "1)", "inf"]
+    assert outcome(capsys, "diff", "b.npz", "b.npz")[0] == 0
+
+
+# ---------------------------------------------------------------------- predict
+
+
+def test_predictions_are_those_of_the_model(capsys):
+    made, x = model(), np.random.default_rng(0).standard_normal((5, 2)).astype("float32")
+    made.save("m.npz")
+    np.save("x.npy", np.asfortranarray(x))
+    code, lines, _ = outcome(capsys, "predict", "m.npz", "x.npy", "y.npy", "--batch-size", "2")
+    assert (code, lines) == (0, ["y.npy: two (5, 1) float32"])
+    np.testing.assert_array_equal(np.load("y.npy"), made.predict(x, batch_size=2))
+
+
+def test_several_inputs_go_by_their_names_and_outputs_come_out_by_theirs(capsys):
+    one, other = layers.Input((2,), name="one"), layers.Input((2,), name="other")
+    both = Model([one, other], [layers.Subtract(name="less")([one, other]), layers.Add(name="more")([one, other])])
+    both.save("m.npz")
+    np.savez("x.npz", other=np.ones((3, 2)), one=np.full((3, 2), 5.0))
+    assert outcome(capsys, "predict", "m.npz", "x.npz", "y.npz")[0] == 0
+    with np.load("y.npz") as found:
+        assert {name: np.unique(found[name]).tolist() for name in found.files} == {"less": [4.0], "more": [6.0]}
+
+
+PREDICTIONS = {
+    "objects": (["m.npz", "objects.npy", "y.npy"], "objects.npy is damaged or no .npy file of numbers: it doesn't"),
+    "petabytes": (["m.npz", "large.npy", "y.npy"], "takes 8000000000000000 bytes, and it has 0"),
+    "another file": (["m.npz", "m.npz", "y.npy"], "m.npz: the model has 1 input, one_input. Received: "),
+    "too few inputs": (["two.npz", "x.npy", "y.npz"], "the model has 2 inputs, a, b: give an .npz file"),
+    "too few files": (["two.npz", "xs.npz", "y.npy"], "2 outputs, p, q: their file must end in .npz"),
+    "a suffix": (["m.npz", "x.npy", "y.csv"], "predict writes .npy and .npz files. Received: 'y.csv'"),
+    "a folder": (["m.npz", "x.npy", "no/y.npy"], "no/y.npy can't be written: there is no folder"),
+    "a shape": (
+        ["m.npz", "wrong.npy", "y.npy"],
+        "axis 1 of the input must have size 2, and has 3. Received: shape (1, 3)",
+    ),
+    "no file": (["m.npz", "no.npy", "y.npy"], "No such file"),
+    "weights": (["w.npz", "x.npy", "y.npy"], "w.npz holds no model"),
+}
+
+
+@pytest.mark.parametrize("case", PREDICTIONS)
+def test_what_cant_be_predicted_is_a_message_and_writes_nothing(case, tmp_path, capsys):
+    model().save("m.npz")
+    model().save_weights("w.npz")
+    a, b = layers.Input((2,), name="a"), layers.Input((2,), name="b")
+    Model([a, b], [layers.Dense(1, name="p")(a), layers.Dense(1, name="q")(b)]).save("two.npz")
+    np.save("x.npy", np.zeros((1, 2)))
+    np.savez("xs.npz", a=np.zeros((1, 2)), b=np.zeros((1, 2)))
+    np.save("wrong.npy", np.zeros((1, 3)))
+    np.save("objects.npy", np.array([{}]), allow_pickle=True)
+    with open("large.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (10**6, 10**9)})
+    before = sorted(tmp_path.iterdir())
+    arguments, message = PREDICTIONS[case]
+    code, lines, error = outcome(capsys, "predict", *arguments)
+    assert (code, lines) == (2, [])
+    assert message in error
+    assert sorted(tmp_path.iterdir()) == before
+
+
+# ---------------------------------------------------------------------- check
+
+
+def test_a_sound_file_is_described(capsys):
+    made = model()
+    made.compile("adam", "mse")
+    made.fit(np.zeros((4, 2)), np.zeros(4), batch_size=2, verbose=0)
+    made.save("m.npz")
+    code, lines, _ = outcome(capsys, "check", "m.npz")
+    assert code == 0
+    assert lines[0].startswith("m.npz: minikeras's .npz, ")
+    assert lines[1:] == [
+        "  architecture: Sequential 'm', 2 layers, (?, 2) -> (?, 1)",
+        "  weights: 13 in 4 arrays of 2 layers, float32",
+        "  training: compiled with Adam with its state after 2 steps",
+        "  sound",
+    ]
+
+
+def test_a_file_of_weights_is_called_so(capsys):
+    model().save_weights("w.safetensors")
+    code, lines, _ = outcome(capsys, "check", "w.safetensors")
+    assert code == 0
+    assert lines[0].endswith("bytes, weights only")
+
+
+def test_weights_that_are_no_numbers_are_a_fault(capsys):
+    made = model()
+    made.set_weights([np.where(np.arange(w.size).reshape(w.shape) == 1, np.inf, w) for w in made.get_weights()])
+    made.save("m.npz")
+    code, lines, _ = outcome(capsys, "check", "m.npz")
+    assert code == 1
+    assert lines[-4:-1] == [
+        f"  FAULT: {name}: 1 of {size} numbers are NaN or infinite"
+        for name, size in (("one/kernel", 6), ("one/bias", 3), ("two/kernel", 3))
+    ]
+    assert lines[-1] == "  3 faults"
+
+
+@pytest.mark.parametrize("command", [["check", "bad.npz"], ["diff", "bad.npz", "bad.npz"]])
+def test_a_damaged_file_is_exit_code_2(command, capsys):
+    model().save("bad.npz")
+    with open("bad.npz", "r+b") as file:
+        file.truncate(700)
+    code, _, error = outcome(capsys, *command)
+    assert code == 2
+    assert "bad.npz is damaged" in error
+
+
+@pytest.mark.parametrize("command", ["diff", "predict", "check"])
+def test_help_has_examples_and_exit_codes(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    out = capsys.readouterr().out
+    assert f"  minikeras {command} " in out
+    assert "exit codes:" in out
