@@ -11,6 +11,7 @@ import io
 import os
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -130,6 +131,7 @@ def write_model(
     """
     training = description["training"]
     config = model_to_keras3(description["model"])
+    _refuse_shared(layers)
     name = ""
     if training:
         name = training["optimizer"]["class_name"]
@@ -149,3 +151,13 @@ def write_model(
     with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
         for member, data in [*texts.items(), (_WEIGHTS, weights.getvalue())]:
             archive.writestr(zipfile.ZipInfo(member), data)  # a ZipInfo of its own has no time of day in it
+
+
+def _refuse_shared(layers: Sequence[LayerWeights]) -> None:
+    """Configurations hold a layer of two models twice, and Keras 3 looks for its weights twice then."""
+    counts = Counter(place for layer in layers for place in layer.places)
+    if shared := [place.named.split("/")[-3] for place, count in counts.items() if count > 1]:
+        raise ValueError(
+            f"the layer {shared[0]!r} is part of several models or wrappers, which a .keras file of minikeras "
+            "can't hold. Save the weights alone"
+        )

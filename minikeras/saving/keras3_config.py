@@ -27,8 +27,8 @@ _LAST = ("channels_last",)
 _OWN: dict[str, dict[str, tuple[Any, ...] | None]] = {
     **{name: {"data_format": _LAST} for name in ("Cropping1D", "ZeroPadding1D", "UpSampling1D")},
     **{f"Conv{rank}DTranspose": {"groups": (1,)} for rank in (1, 2, 3)},
-    **{f"SpatialDropout{rank}D": {"noise_shape": (None,)} for rank in (2, 3)},
-    "SpatialDropout1D": {"noise_shape": (None,), "data_format": _LAST},
+    **{f"SpatialDropout{rank}D": {"noise_shape": (None,), "trainable": None} for rank in (2, 3)},
+    "SpatialDropout1D": {"noise_shape": (None,), "trainable": None, "data_format": _LAST},
     "Embedding": {"input_length": None},
     "UpSampling2D": {"half_pixel_centers": (True,)},
 }

@@ -1,0 +1,146 @@
+"""Writes ``keras3/written`` and ``tf_keras/trained``: files of Keras 3.15.1 and tf_keras 2.21, with what they give.
+
+Run with a Python that has keras, tf_keras and tensorflow: ``python tests/reference/generate_keras3.py``. Beside each
+file stands an archive with inputs ``x0 ...``, targets ``y0 ...``, predictions ``after0 ...`` and, where the model is
+compiled, ``resumed``: the losses of three steps of training after saving, on all samples.
+"""
+
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+import tf_keras
+
+warnings.simplefilter("ignore")
+HERE = Path(__file__).parent
+L = keras.layers
+
+
+def graph():
+    """Two inputs and outputs, a shared layer, models inside of which one is called twice and gives an output."""
+    image, vector = L.Input((6, 6, 2), name="image"), L.Input((3,), name="vector")
+    start = L.Input((6, 6, 2))
+    x = L.Conv2D(3, 3, padding="same", activation="relu", kernel_regularizer="l2")(start)
+    block = keras.Model(start, L.BatchNormalization()(x), name="block")
+    shared = L.Dense(4, name="shared", activation="hard_sigmoid", kernel_constraint=keras.constraints.MaxNorm(1.0))
+    head = keras.Sequential(
+        [L.Input((8,)), L.Dense(5, activation="tanh"), L.Dense(2, activation="softmax")], name="head"
+    )
+    pooled = L.GlobalAveragePooling2D()
+    summed = L.Add()([block(image), block(L.ZeroPadding2D(1)(L.Cropping2D(1)(image)))])
+    joined = L.Concatenate()([shared(pooled(summed)), shared(vector)])
+    model = keras.Model([image, vector], [head(joined), L.Dense(1, name="value")(joined)], name="graph")
+    rate = keras.optimizers.schedules.InverseTimeDecay(0.05, 2, 0.5)
+    model.compile(
+        keras.optimizers.SGD(rate, momentum=0.9, global_clipnorm=0.5),
+        loss=[keras.losses.CategoricalCrossentropy(), "mse"],
+        loss_weights=[1.0, 0.5],
+        metrics=[["accuracy"], [keras.metrics.MeanAbsoluteError()]],
+    )
+    rng = np.random.default_rng(0)
+    labels = np.eye(2)[rng.integers(0, 2, 8)]
+    return model, [rng.normal(size=(8, 6, 6, 2)), rng.normal(size=(8, 3))], [labels, rng.normal(size=(8, 1))]
+
+
+def chain():
+    """Layers that the other files lack, most of them with arguments of their own."""
+    layers = [
+        L.Input((4, 9, 9, 2)),
+        L.TimeDistributed(L.Conv2D(3, 3, activation="elu", groups=1, dilation_rate=2)),
+        L.Conv3D(4, 2, kernel_initializer="he_normal"),
+        L.LeakyReLU(0.2),
+        L.AveragePooling3D((1, 2, 2)),
+        L.Reshape((3, 2, 8)),
+        L.UpSampling2D(2, interpolation="bilinear"),
+        L.SpatialDropout2D(0.2),
+        L.Conv2DTranspose(4, 3, strides=2, padding="same", activation="softplus"),
+        L.SeparableConv2D(
+            4, 3, depth_multiplier=2, padding="same", pointwise_regularizer=keras.regularizers.L1L2(0.1, 0.2)
+        ),
+        L.DepthwiseConv2D(3, activation="selu", depthwise_constraint="unit_norm"),
+        L.GaussianNoise(0.1, seed=1),
+        L.Softmax(),
+        L.ReLU(max_value=0.9, negative_slope=0.1, threshold=0.01),
+        L.Reshape((-1, 4)),
+        L.Cropping1D(2),
+        L.ZeroPadding1D((1, 2)),
+        L.UpSampling1D(2),
+        L.Conv1D(4, 2, padding="causal", dilation_rate=2, activation="softsign"),
+        L.Conv1DTranspose(3, 3, strides=2, activation="sigmoid"),
+        L.PReLU(shared_axes=[1], alpha_initializer=keras.initializers.Constant(0.3)),
+        L.BatchNormalization(scale=False, momentum=0.9, epsilon=1e-2),
+        L.MaxPooling1D(3, strides=2, padding="same"),
+        L.TimeDistributed(keras.Sequential([L.Dense(6), L.AlphaDropout(0.1)])),
+        L.GlobalMaxPooling1D(),
+        L.RepeatVector(3),
+        L.Permute((2, 1)),
+        L.Flatten(),
+        L.Activation("hard_sigmoid"),
+        L.ActivityRegularization(l2=0.1),
+        L.Dense(5, activity_regularizer="l1", bias_initializer=keras.initializers.RandomUniform(-1, 1)),
+        L.GaussianDropout(0.1),
+    ]
+    return keras.Sequential(layers, name="chain"), [np.random.default_rng(1).normal(size=(4, 4, 9, 9, 2))], []
+
+
+def small(module, optimizer):
+    """A model of two layers, and an optimizer."""
+    layers = [module.layers.Input((5,)), module.layers.Dense(3, activation="tanh"), module.layers.Dense(2)]
+    model = module.Sequential(layers)
+    model.compile(optimizer, "mse", metrics=["mae"])
+    rng = np.random.default_rng(2)
+    return model, [rng.normal(size=(16, 5))], [rng.normal(size=(16, 2))]
+
+
+def write(path, model, inputs, targets):
+    """Train for three steps, save, train for three more."""
+    inputs, targets = ([array.astype("f4") for array in arrays] for arrays in (inputs, targets))
+
+    def steps():
+        logs = []
+        for _ in range(3):
+            model.reset_metrics()
+            logs.append(np.ravel(model.train_on_batch(inputs, targets))[0])
+        return logs
+
+    if targets:
+        steps()
+    model.save(path)
+    found = model.predict(inputs, verbose=0)
+    after = found if isinstance(found, list) else [found]
+    arrays = {"x": inputs, "y": targets, "after": after}
+    named = {f"{name}{i}": array for name, several in arrays.items() for i, array in enumerate(several)}
+    np.savez(path.with_suffix(".npz"), **named, resumed=steps() if targets else [])
+
+
+def main():
+    """Write all files."""
+    folder = HERE / "keras3" / "written"
+    folder.mkdir(exist_ok=True)
+    optimizers = keras.optimizers
+    models = {
+        "graph": graph,
+        "chain": chain,
+        "adagrad": lambda: small(keras, optimizers.Adagrad(0.1)),
+        "adadelta": lambda: small(keras, optimizers.Adadelta(1.0, rho=0.9)),
+        "amsgrad": lambda: small(keras, optimizers.Adam(0.1, amsgrad=True, clipnorm=0.1)),
+    }
+    for name, make in models.items():
+        keras.utils.set_random_seed(0)
+        write(folder / f"{name}.keras", *make())
+    folder = HERE / "tf_keras" / "trained"
+    folder.mkdir(exist_ok=True)
+    old = tf_keras.optimizers.legacy
+    models = {
+        "old_amsgrad": old.Adam(0.1, amsgrad=True, decay=0.1, clipnorm=0.1),
+        "old_adagrad": old.Adagrad(0.1),
+        "new_rmsprop": tf_keras.optimizers.RMSprop(0.1),
+    }
+    for name, optimizer in models.items():
+        tf_keras.utils.set_random_seed(0)
+        write(folder / f"{name}.h5", *small(tf_keras, optimizer))
+
+
+if __name__ == "__main__":
+    main()
