@@ -109,10 +109,7 @@ PREDICTIONS = {
     "too few files": (["two.npz", "xs.npz", "y.npy"], "2 outputs, p, q: their file must end in .npz"),
     "a suffix": (["m.npz", "x.npy", "y.csv"], "predict writes .npy and .npz files. Received: 'y.csv'"),
     "a folder": (["m.npz", "x.npy", "no/y.npy"], "no/y.npy can't be written: there is no folder"),
-    "a shape": (
-        ["m.npz", "wrong.npy", "y.npy"],
-        "axis 1 of the input must have size 2, and has 3. Received: shape (1, 3)",
-    ),
+    "a shape": (["m.npz", "wrong.npy", "y.npy"], "axis 1 of the input must have size 2, and has 3. Received: shape"),
     "no file": (["m.npz", "no.npy", "y.npy"], "No such file"),
     "weights": (["w.npz", "x.npy", "y.npy"], "w.npz holds no model"),
 }

@@ -107,6 +107,30 @@ class Iterator(Sequence):
         with self.lock:
             self.batch_index = 0
 
+    def get_state(self) -> dict[str, Any]:
+        """Where it stands, for `callbacks.BackupAndRestore`: the order of the epoch, and how often each sample came."""
+        with self.lock:
+            return {
+                "root": list(self._root),
+                "epoch": self._epoch,
+                "taken": self._taken.copy(),
+                "batch_index": self.batch_index,
+                "total_batches_seen": self.total_batches_seen,
+            }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` gave."""
+        with self.lock:
+            self._root, self._epoch, self._taken = list(state["root"]), state["epoch"], state["taken"].copy()
+            self.batch_index, self.total_batches_seen = state["batch_index"], state["total_batches_seen"]
+            self.index_array = self._order()
+
+    def skip(self, index: int) -> None:
+        """Count a batch as made: what follows is what would have followed it."""
+        with self.lock:
+            self.total_batches_seen += 1
+            self._taken[self.index_array[index * self.batch_size : (index + 1) * self.batch_size]] += 1
+
     def _next_epoch(self) -> None:
         self._epoch += 1
         self.index_array = self._order()
