@@ -118,7 +118,7 @@ class Registry:
             if not isinstance(config, Mapping) or "class_name" not in config or "config" not in config:
                 raise ValueError(
                     f"Improper {self.kind} configuration: expected a name or a dict with the keys 'class_name' and "
-                    f"'config'. Received: {config!r}"
+                    f"'config'. Received: {config!r:.1000}"
                 )
             return self._configured(config["class_name"], config["config"])
 
@@ -151,10 +151,10 @@ class Registry:
 
     def _unknown(self, name: str) -> str:
         known = {_fold(key): key for key in (*self._entries, *self.elsewhere, *_custom_objects)}
-        close = [repr(known[key]) for key in difflib.get_close_matches(_fold(name), known)]
+        close = [repr(known[key]) for key in difflib.get_close_matches(_fold(name[:100]), known)]
         hint = f"Did you mean {' or '.join(close)}? " if close else ""
         return (
-            f"Unknown {self.kind}: {name!r}. {hint}"
+            f"Unknown {self.kind}: {name!r:.200}. {hint}"
             "Your own classes and functions are found by custom_objects=... or inside a custom_object_scope."
         )
 
@@ -224,10 +224,17 @@ class Configurable:
             TypeError: If the configuration does not fit the constructor.
         """
         try:
-            inspect.signature(cls).bind(**config)
+            _signature(cls).bind(**config)  # type: ignore[arg-type]  # mypy takes the class for its instances
         except TypeError as error:
-            raise TypeError(f"{cls.__name__}: the configuration does not fit: {error}. Received: {config!r}") from None
+            raise TypeError(
+                f"{cls.__name__}: the configuration does not fit: {error}. Received: {config!r:.1000}"
+            ) from None
         return cls(**config)
+
+
+@functools.lru_cache(maxsize=256)
+def _signature(cls: type) -> inspect.Signature:
+    return inspect.signature(cls)
 
 
 class CustomObjectScope:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from heapq import heappop, heappush
 from typing import Any
 
 from .. import layers as layers_module
@@ -76,35 +77,51 @@ def graph_from_config(
         made[item["name"]] = layer
         pending.append((layer, list(item["inbound_nodes"])))
 
-    def found(place: Any) -> SymbolicTensor | None:
-        name, node, output = place[:3]
-        if name not in made:
-            raise ValueError(f"Improper configuration of a Model: there is no layer {name!r}, only {sorted(made)}")
-        nodes = made[name]._nodes
-        return nodes[node].outputs[output] if node < len(nodes) else None
-
-    while pending:
-        waiting = [(layer, rest) for layer, nodes in pending if (rest := _called(layer, nodes, found))]
-        if sum(len(rest) for _, rest in waiting) == sum(len(nodes) for _, nodes in pending):
-            names = [layer.name for layer, _ in waiting]
-            raise ValueError(f"Improper configuration of a Model: the inputs of the layers {names} are made by nothing")
-        pending = waiting
-    return [_existing(found, p) for p in config["input_layers"]], [_existing(found, p) for p in config["output_layers"]]
+    _call_all(pending, made)
+    inputs, outputs = ([_existing(made, place) for place in config[key]] for key in ("input_layers", "output_layers"))
+    return inputs, outputs
 
 
-def _called(layer: Layer, nodes: list[Any], found: Any) -> list[Any]:
-    """Call a layer for each node in turn whose inputs are there; return the nodes that are left."""
-    for index, node in enumerate(nodes):
-        inputs = [found(place) for place in node]
-        if any(symbol is None for symbol in inputs):
-            return nodes[index:]
-        arguments = node[0][3] if len(node[0]) > 3 else {}
-        layer(inputs[0] if len(inputs) == 1 else inputs, **arguments)
-    return []
+def _call_all(pending: list[tuple[Layer, list[Any]]], made: Mapping[str, Layer]) -> None:
+    """Call the layers for their nodes: one after the other, again and again, each as far as its inputs are there.
+
+    A layer is looked at again when the call that it waits for was made, so any order takes one look for each call.
+    """
+    waiting: dict[tuple[int, Any], list[int]] = {}
+    turns = [(0, number) for number in range(len(pending))]
+    while turns:
+        turn, number = heappop(turns)
+        layer, nodes = pending[number]
+        before = len(layer._nodes)
+        done = 0
+        for node in nodes:
+            if missing := [place for place in node if _found(made, place) is None]:
+                name, index = missing[0][:2]
+                waiting.setdefault((id(made[name]), index), []).append(number)
+                break
+            inputs = [_found(made, place) for place in node]
+            arguments = node[0][3] if len(node[0]) > 3 else {}
+            layer(inputs[0] if len(inputs) == 1 else inputs, **arguments)
+            done += 1
+        del nodes[:done]
+        for index in range(before, len(layer._nodes)):
+            for other in waiting.pop((id(layer), index), []):
+                heappush(turns, (turn + (other <= number), other))
+    if lost := [layer.name for layer, nodes in pending if nodes]:
+        raise ValueError(f"Improper configuration of a Model: the inputs of the layers {lost} are made by nothing")
 
 
-def _existing(found: Any, place: Any) -> SymbolicTensor:
-    symbol = found(place)
+def _found(made: Mapping[str, Layer], place: Any) -> SymbolicTensor | None:
+    """What a call gave that has been made; None if it hasn't been."""
+    name, index, output = place[:3]
+    if name not in made:
+        raise ValueError(f"Improper configuration of a Model: there is no layer {name!r}, only {sorted(made)}")
+    nodes = made[name]._nodes
+    return nodes[index].outputs[output] if index < len(nodes) else None
+
+
+def _existing(made: Mapping[str, Layer], place: Any) -> SymbolicTensor:
+    symbol = _found(made, place)
     if symbol is None:
         raise ValueError(f"Improper configuration of a Model: nothing makes {place}")
     return symbol

@@ -18,6 +18,8 @@ from .compilation import each
 from .streams import get_streams, set_streams
 from .training import Trainer
 
+_LONGEST_REASON = 5000  # characters: errors quote what they received, and a file may hold much
+
 
 def save_model(
     model: Any, filepath: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True
@@ -106,7 +108,7 @@ def _named(path: str, what: str) -> Iterator[None]:
         raise
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
         why = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        raise saving.ModelFileError(f"{path}: {what}: {why}") from error
+        raise saving.ModelFileError(f"{path}: {what}: {str(why)[:_LONGEST_REASON]}") from error
 
 
 def _training_config(model: Any) -> dict[str, Any] | None:

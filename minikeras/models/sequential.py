@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,10 +70,14 @@ class Sequential(Model):
         """
         if isinstance(layer, SymbolicTensor) and layer.entry is not None and not self._layers:
             layer = layer.entry.operation
+        self._append(layer, {other.name for other in self._layers})
+
+    def _append(self, layer: Any, names: Container[str]) -> None:
+        """Append a layer whose name isn't among those of the others."""
         if not isinstance(layer, Layer):
             hint = ": give an instance, with ()" if isinstance(layer, type) else ""
             raise TypeError(f"{self}: add takes a layer{hint}. Received: {layer!r}")
-        if any(layer is other or layer.name == other.name for other in self._layers):
+        if layer.name in names:
             raise ValueError(f"{self}: the name of each layer must be its own. Received: another {layer}")
         if not self._layers:
             shape = layer.batch_input_shape
@@ -249,8 +253,11 @@ class Sequential(Model):
         """
         settings: dict[str, Any] = {"layers": config} if isinstance(config, (list, tuple)) else dict(config)
         model = cls(name=settings.get("name"))
-        for layer in settings["layers"]:
-            model.add(layers_module.deserialize(layer, custom_objects=custom_objects))
+        names: set[str] = set()
+        for described in settings["layers"]:
+            layer = layers_module.deserialize(described, custom_objects=custom_objects)
+            model._append(layer, names)
+            names.add(layer.name)
         if not model.built and settings.get("build_input_shape"):
             model.build(settings["build_input_shape"])
         model.trainable = settings.get("trainable", True)

@@ -76,11 +76,16 @@ def described(config: Any) -> Iterator[dict[str, Any]]:
 
 def dicts(config: Any) -> Iterator[dict[str, Any]]:
     """All dicts in a configuration."""
+    yield from (value for value in values(config) if isinstance(value, dict))
+
+
+def values(config: Any) -> Iterator[Any]:
+    """All values in a configuration, those in lists and dicts too."""
     pending = [config]
     while pending:
         value = pending.pop()
+        yield value
         if isinstance(value, dict):
-            yield value
             pending += value.values()
         elif isinstance(value, list):
             pending += value

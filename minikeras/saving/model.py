@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import keras2, keras2_config, keras3, keras3_weights
-from .configurations import parse, text_of
+from .configurations import dicts, parse, text_of, values
 from .errors import NoModelError
 from .hdf5 import MAGIC, Hdf5Reader, write_hdf5
 from .keras3_optimizers import State
@@ -21,6 +21,8 @@ from .npz import ModelFileError, NpzReader, write_npz
 from .safetensors import is_safetensors
 from .weights import MODEL_KEY, MODEL_PREFIX, NpzWeights, by_name, is_hdf5
 
+MOST_LAYERS = 4000  # the largest networks of keras.applications have about a thousand
+MOST_ARGUMENTS = 2000
 _FORMAT = 1
 _OPTIMIZER_PREFIX = "optimizer/"
 _LONGEST_DESCRIPTION = 2**24
@@ -69,6 +71,14 @@ class ModelFile:
     elements: int
     _read_state: Callable[[int], np.ndarray]
     layout: State | None = None
+
+    def __post_init__(self) -> None:
+        listed = [found["layers"] for found in dicts(self.description.get("model")) if "layers" in found]
+        count = sum(len(layers) for layers in listed if isinstance(layers, list))
+        if count > MOST_LAYERS:
+            raise ModelFileError(f"{self.weights.path}: it describes {count} layers; {MOST_LAYERS} are the most")
+        if sum(1 for _ in values(self.description.get("training"))) > MOST_ARGUMENTS:
+            raise ModelFileError(f"{self.weights.path}: the arguments of compile are more than {MOST_ARGUMENTS} values")
 
     def read_weights(self, layers: Sequence[LayerWeights]) -> list[np.ndarray | None]:
         """The weights for these layers, in order; see `saving.load_weights`."""

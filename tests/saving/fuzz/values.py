@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from random import Random
 from typing import Any
@@ -113,6 +114,8 @@ def twice(config: Any, rng: Random) -> str:
 
 
 def _change_a_value(config: Any, rng: Random) -> Any:
+    if not isinstance(config, (dict, list)):
+        return config
     places = []
     pending = [config]
     while pending:
@@ -122,7 +125,7 @@ def _change_a_value(config: Any, rng: Random) -> Any:
             if isinstance(value[key], (dict, list)):
                 pending.append(value[key])
     if not places:
-        return rng.choice(VALUES)
+        return _value(rng)
     value, key = rng.choice(places)
     choice = rng.random()
     if choice < 0.12:
@@ -135,5 +138,9 @@ def _change_a_value(config: Any, rng: Random) -> Any:
     elif choice < 0.55 and type(value[key]) is int:
         value[key] = rng.choice([value[key] + 1, value[key] - 1, -value[key], 2 * value[key], 10 ** rng.randint(1, 20)])
     else:
-        value[key] = rng.choice(VALUES)
+        value[key] = _value(rng)
     return config
+
+
+def _value(rng: Random) -> Any:
+    return copy.deepcopy(rng.choice(VALUES))
