@@ -12,7 +12,7 @@ from minikeras.__main__ import main
 from minikeras.core import config
 from minikeras.models import model_from_json
 from minikeras.onnx import export as export_module
-from tests.onnx import zoo
+from tests.onnx import networks, zoo
 
 onnx = pytest.importorskip("onnx")
 from onnx.reference import ReferenceEvaluator  # noqa: E402
@@ -52,7 +52,7 @@ def disagreement(model, message, number):
     arrays = zoo.samples(model, number)
     expected, found = predicted(model, arrays), run(message, arrays)
     assert [(x.shape, x.dtype) for x in found] == [(x.shape, x.dtype) for x in expected]
-    return max(np.abs(x - y).max() / np.abs(y).max() for x, y in zip(found, expected, strict=True))
+    return max(np.abs(x - y).max() / (np.abs(y).max() or 1.0) for x, y in zip(found, expected, strict=True))
 
 
 def chain(*made, shape):
@@ -83,6 +83,14 @@ def test_keras_networks_of_convolutions_predict_the_same():
             message = onnx_model(model)
             onnx.checker.check_model(message, full_check=True)
             assert disagreement(model, message, 2) < TOLERANCE, file.name
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_networks_of_both_data_formats_predict_the_same(seed):
+    model = networks.network(seed)
+    message = onnx_model(model)
+    onnx.checker.check_model(message, full_check=True)
+    assert disagreement(model, message, 3) < TOLERANCE
 
 
 def test_every_layer_class_has_a_converter_or_is_code():
