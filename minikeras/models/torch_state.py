@@ -36,6 +36,7 @@ def to_torch_state_dict(model: Any, names: Mapping[str, str] | None = None, tens
         Dict from "module.weight" and so on to arrays, in the order of computation.
 
     Raises:
+        ImportError: If tensors are asked for and PyTorch isn't installed.
         RuntimeError: If the model isn't built.
         ValueError: If PyTorch has no module for a layer; for names that aren't there, or are given twice.
 
@@ -56,8 +57,10 @@ def to_torch_state_dict(model: Any, names: Mapping[str, str] | None = None, tens
             found[f"{others[module]}.{_COUNTER}"] = np.array(0, np.int64)
     if not tensors:
         return found
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        raise ImportError("to_torch_state_dict(..., tensors=True) needs PyTorch: pip install torch") from None
     return {name: torch.from_numpy(array.copy()) for name, array in found.items()}
 
 

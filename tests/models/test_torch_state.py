@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -347,6 +349,12 @@ WRONG = {
 def test_wrong_calls_are_named(call, kind, message):
     with pytest.raises(kind, match=f"(?s){message}"):
         call()
+
+
+def test_tensors_without_pytorch_are_an_error_that_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match=r"tensors=True\) needs PyTorch: pip install torch"):
+        to_torch_state_dict(two(), tensors=True)
 
 
 # ---------------------------------------------------------------------- with PyTorch itself
