@@ -1,53 +1,114 @@
-"""Products of matrices are NumPy's, whoever makes which part."""
+"""The indirect product of the compiled tier: every width of tile, blocks of any size, and registers of other machines."""
 
 from __future__ import annotations
+
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from minikeras import config, kernels
-from minikeras.core import threads
+from minikeras import kernels
+from minikeras.core import tiers
+from tests.kernels import oracles
 
-SHAPES = {
-    "more rows": ((130, 70), (70, 40)),
-    "more columns": ((3, 700), (700, 90)),
-    "one row": ((1, 900), (900, 200)),
-    "a stack": ((5, 60, 70), (5, 70, 40)),
-    "a stack and one matrix": ((5, 60, 70), (70, 40)),
-    "one matrix and a stack": ((60, 70), (5, 70, 40)),
-    "a stack that is broadcast": ((5, 1, 60, 70), (4, 70, 40)),
-    "little": ((4, 5), (5, 6)),
-    "nothing": ((0, 5), (5, 6)),
-}
+pytest.importorskip("numba")
+
+plan = sys.modules["minikeras.kernels.compiled.plan"]
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
-@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
-@pytest.mark.parametrize("name", SHAPES)
-def test_a_product_is_numpys_in_any_number_of_threads(name, dtype, number, monkeypatch):
-    monkeypatch.setattr(threads, "WORTHWHILE", 0)
-    before = config.num_threads()
-    config.set_num_threads(number)
-    x, y = (np.random.default_rng(0).integers(-9, 9, shape).astype(dtype) for shape in SHAPES[name])
-    result = kernels.matmul(x, y)  # of integers that floats hold: the same in any order
-    config.set_num_threads(before)
-    assert result.dtype == dtype
-    assert result.flags.c_contiguous
-    np.testing.assert_array_equal(result, np.matmul(x, y))
+@pytest.fixture(autouse=True)
+def _compiled(monkeypatch):
+    with tiers.kernels_scope("numba"):
+        tiers.set_winograd(False)
+        yield
+    plan.plan.cache_clear()
 
 
-def test_a_factor_may_be_a_view():
-    x = np.arange(90_000.0).reshape(300, 300)
-    np.testing.assert_array_equal(kernels.matmul(x.T, x[:, ::3]), np.matmul(x.T.copy(), x[:, ::3].copy()))
+def assert_convolves(x_shape, window, filters, *, padding=1, strides=1, dilation=1, groups=1, dtype=np.float64):
+    rng = np.random.default_rng(0)
+    rank = len(window)
+    steps = {"strides": (strides,) * rank, "dilation": (dilation,) * rank, "padding": ((padding, padding),) * rank}
+    x = rng.standard_normal(x_shape).astype(dtype)
+    w = rng.standard_normal((*window, x_shape[-1] // groups, filters)).astype(dtype)
+    y = kernels.conv(x, w, groups=groups, **steps)
+    tolerance = {"rtol": 0, "atol": (1e-9 if dtype == np.float64 else 1e-4) * max(np.abs(y).max(), 1)}
+    np.testing.assert_allclose(y, oracles.conv(x, w, groups=groups, **steps), **tolerance)
+    g = rng.standard_normal(y.shape).astype(dtype)
+    dx, dw = oracles.conv_gradients(x, w, g, {**steps, "groups": groups})
+    got = kernels.conv_input_grad(g, w, input_size=x_shape[1:-1], groups=groups, **steps)
+    np.testing.assert_allclose(got, dx, **tolerance)
+    np.testing.assert_allclose(kernels.conv_kernel_grad(x, g, window=window, groups=groups, **steps), dw, **tolerance)
 
 
-def test_blas_is_held_to_one_thread_for_what_isnt_shared():
-    get, set_number = threads._blas_threads()
-    before = get()
-    set_number(3)
-    seen = []
-    threads.spread(lambda part: seen.append(get()), 1, threads.UNSHARED + 1)
-    threads.spread(lambda part: seen.append(get()), 1, threads.UNSHARED)
-    assert get() == 3
-    set_number(before)
-    assert seen == [1, 3]
+@pytest.mark.parametrize("filters", [4, 8, 9, 16, 17, 24, 25, 32, 33, 40, 65, 71])
+def test_every_width_of_a_tile_in_float64(filters):
+    assert_convolves((2, 5, 4, 5), (3, 3), filters)
+
+
+@pytest.mark.parametrize("filters", [4, 16, 17, 48, 49, 63, 64, 65, 129])
+def test_every_width_of_a_tile_in_float32(filters):
+    assert_convolves((2, 5, 4, 5), (3, 3), filters, dtype=np.float32)
+
+
+@pytest.mark.parametrize("channels", [5, 8, 9, 16, 17, 33, 40])
+def test_every_width_of_a_channelwise_tile(channels):
+    assert_convolves((2, 5, 6, channels), (3, 2), 2 * channels, groups=channels)
+
+
+@pytest.mark.parametrize("filters", [1, 2, 3])
+def test_few_filters_are_sums_over_channels(filters):
+    assert_convolves((2, 5, 6, 7), (3, 2), filters, strides=2)
+
+
+@pytest.mark.parametrize("positions", [1, 7, 20])
+@pytest.mark.parametrize(
+    ("lengths", "options"),
+    [((11,), {}), ((9, 7), {"strides": 2}), ((9, 7), {"padding": 0}), ((6, 5, 4), {"dilation": 2, "padding": 2})],
+)
+def test_images_may_be_cut_into_slabs_of_rows(lengths, options, positions, monkeypatch):
+    monkeypatch.setattr(plan, "POSITIONS", positions)
+    monkeypatch.setattr(plan, "LEAST_POSITIONS", 1)
+    plan.plan.cache_clear()
+    assert_convolves((3, *lengths, 4), (3,) * len(lengths), 5, **options)
+
+
+def test_many_channels_are_multiplied_in_several_goes():
+    assert_convolves((1, 2, 2, 600), (1, 1), 9, padding=0)
+    assert_convolves((1, 3, 3, 130), (3, 3), 4)
+
+
+def test_groups_of_several_channels_see_only_their_own():
+    assert_convolves((2, 6, 5, 12), (3, 3), 9, groups=3, strides=2)
+
+
+def test_positions_beyond_the_padding_of_a_gradient_are_zero():
+    steps = {"strides": (3, 3), "padding": ((0, 0), (0, 0)), "dilation": (1, 1)}
+    dx = kernels.conv_input_grad(np.ones((1, 2, 2, 3)), np.ones((1, 2, 4, 3)), input_size=(6, 7), **steps)
+    expected = np.zeros((1, 6, 7, 4))
+    expected[:, ::3, [0, 1, 3, 4]] = 3
+    np.testing.assert_array_equal(dx, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [16, 32])
+def test_registers_of_another_size_give_the_same(size, tmp_path):
+    """Machines have vectors of 16, 32 or 64 bytes; code for smaller ones runs on larger ones as well."""
+    script = f"""
+import sys
+from minikeras.kernels.compiled import vectors
+import minikeras
+product = sys.modules["minikeras.kernels.compiled.product"]
+for module in (vectors, product):
+    module.registers = lambda: ({size}, (10, 6))
+from tests.kernels.test_product import assert_convolves, tiers
+tiers.set_kernels("numba")
+for filters in (1, 4, 7, 8, 17, 33):
+    assert_convolves((2, 5, 4, 5), (3, 3), filters)
+assert_convolves((1, 9, 9, 17), (3, 3), 18)
+assert_convolves((2, 5, 6, 9), (3, 2), 18, groups=9)
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
