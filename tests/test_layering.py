@@ -20,10 +20,10 @@ HOUSE = """
     core.threads core.memory core.tiers core.config core.random core.hooks core.tape core.tensor core.primitive
     core.symbolic core
     kernels.geometry kernels.blocks kernels.product kernels.reduction kernels.activation kernels.epilogue
-    kernels.depthwise kernels.winograd kernels.lowering kernels.conv kernels.resize kernels.pool kernels.normalization
-    kernels.steps kernels.compiled.jit kernels.compiled.vectors kernels.compiled.axes kernels.compiled.plan
-    kernels.compiled.product kernels.compiled.winograd
-    kernels.compiled.conv kernels.compiled.pool kernels.compiled.activation kernels.compiled.steps
+    kernels.depthwise kernels.winograd kernels.lowering kernels.conv kernels.gradients kernels.resize kernels.pool
+    kernels.normalization kernels.steps kernels.compiled.jit kernels.compiled.vectors kernels.compiled.axes kernels.compiled.plan
+    kernels.compiled.product kernels.compiled.indirect kernels.compiled.winograd
+    kernels.compiled.activation kernels.compiled.conv kernels.compiled.pool kernels.compiled.steps
     kernels.compiled.normalization kernels.compiled kernels
 
     ops.elementwise ops.shape ops.reduce ops.epilogue ops.linalg ops.windows ops.conv ops.pool ops.resize ops.nn
@@ -170,7 +170,7 @@ def test_the_house_lists_only_what_exists_and_each_once() -> None:
 
 
 def test_kernels_know_nothing_but_kernels_and_who_shares_their_work() -> None:
-    shared = ("minikeras.core.threads", "minikeras.core.tiers")
+    shared = ("minikeras.core.memory", "minikeras.core.threads", "minikeras.core.tiers")
     root = Path(minikeras.__file__).parent
     files = {_module(path, root): path for path in root.rglob("*.py")}
     for module, path in files.items():

@@ -12,6 +12,7 @@ from .activation import relu_grad
 from .conv import conv, conv_input_grad, conv_kernel_grad
 from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
 from .geometry import explicit_padding, output_length, output_lengths, taps, transposed_length, window_span
+from .gradients import relu_conv_gradients
 from .normalization import batch_norm, batch_norm_grad, channel_affine
 from .pool import average_pool, average_pool_grad, max_pool, max_pool_values, pool_gather, pool_scatter
 from .product import matmul
@@ -61,6 +62,7 @@ __all__ = [
     "output_lengths",
     "pool_gather",
     "pool_scatter",
+    "relu_conv_gradients",
     "relu_grad",
     "rmsprop_step",
     "sgd_step",

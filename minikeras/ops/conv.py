@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import kernels
 from ..core.primitive import primitive
+from ..core.tape import grad_enabled
 from ..core.tensor import Tensor
 from .epilogue import through_activation
 from .reduce import sum as reduce_sum
@@ -72,13 +73,44 @@ def _(
     groups: int,
     activation: str | None,
 ) -> Any:
-    g = through_activation(g, out, activation)
     sliding = {"strides": strides, "padding": padding, "dilation": dilation, "groups": groups}
+    needs_bias = len(needs) > 2 and needs[2]
+    if activation == "relu" and not grad_enabled():
+        needed = (needs[0], needs[1], needs_bias)
+        return relu_conv_gradients(
+            g, x, w, out, wanted=needed, input_size=x_shape[1:-1], window=w_shape[:-2], **sliding
+        )
+    g = through_activation(g, out, activation)
     return (
         conv_input_grad(g, w, input_size=x_shape[1:-1], **sliding) if needs[0] else None,
         conv_kernel_grad(x, g, window=w_shape[:-2], **sliding) if needs[1] else None,
-        _bias_grad(g) if len(needs) > 2 and needs[2] else None,
+        _bias_grad(g) if needs_bias else None,
     )
+
+
+@primitive(differentiable=False)
+def relu_conv_gradients(
+    delta: Any,
+    x: Any,
+    w: Any,
+    y: Any,
+    *,
+    wanted: tuple[bool, bool, bool],
+    input_size: Ints,
+    window: Ints,
+    strides: Ints,
+    padding: Pairs,
+    dilation: Ints,
+    groups: int = 1,
+) -> Any:
+    """The gradients of :func:`conv` with relu in input, kernel and bias, where no derivative of them is wanted.
+
+    What isn't needed is None, and so may be what only that reads: `w` for the input's, `x` for the kernel's.
+    """
+    return kernels.relu_conv_gradients(
+        delta, x, w, y, needs=wanted, input_size=input_size, window=window, strides=strides, padding=padding,
+        dilation=dilation, groups=groups,
+    )  # fmt: skip
 
 
 @primitive

@@ -196,10 +196,25 @@ def test_backward_of_a_convolution_is_one_kernel_call_per_gradient_that_is_neede
     needs: tuple[bool, bool], expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x, w = Tensor(normal(2, 6, 2), requires_grad=needs[0]), Tensor(normal(3, 2, 4), requires_grad=needs[1])
-    loss = ops.conv(x, w, normal(4), activation="relu", **sliding(SLIDINGS[0])).sum()
+    loss = ops.conv(x, w, normal(4), activation="tanh", **sliding(SLIDINGS[0])).sum()
     calls = counted(monkeypatch, *TRIANGLE)
     loss.backward()
     assert calls == expected
+
+
+def test_backward_of_a_convolution_with_relu_is_one_kernel_call_unless_it_is_to_be_differentiated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, w, b = (Tensor(normal(*shape), requires_grad=True) for shape in ((2, 6, 2), (3, 2, 4), (4,)))
+    calls = counted(monkeypatch, *TRIANGLE, "relu_conv_gradients")
+    found = []
+    for create_graph, expected in ((False, ["relu_conv_gradients"]), (True, ["conv_input_grad", "conv_kernel_grad"])):
+        loss = (ops.conv(x, w, b, activation="relu", **sliding(SLIDINGS[0])) ** 2).sum()
+        calls.clear()
+        found.append(gradients(loss, [x, w, b], create_graph=create_graph))
+        assert calls == expected
+    for once, again in zip(*found, strict=True):
+        np.testing.assert_allclose(once.numpy(), again.numpy(), rtol=1e-12)
 
 
 def test_a_gradient_of_the_kernel_alone_asks_for_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

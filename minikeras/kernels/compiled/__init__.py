@@ -6,7 +6,15 @@ What one of them doesn't cover, such as other types than float32 and float64, it
 from __future__ import annotations
 
 from .activation import relu_grad
-from .conv import conv, conv_input_grad, conv_kernel_grad, depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
+from .conv import (
+    conv,
+    conv_input_grad,
+    conv_kernel_grad,
+    depthwise_conv,
+    depthwise_input_grad,
+    depthwise_kernel_grad,
+    relu_conv_gradients,
+)
 from .normalization import batch_norm, batch_norm_grad, channel_affine
 from .pool import average_pool, average_pool_grad, max_pool, max_pool_values, pool_scatter
 from .steps import (
@@ -42,6 +50,7 @@ __all__ = [
     "momentum_step",
     "nadam_step",
     "pool_scatter",
+    "relu_conv_gradients",
     "relu_grad",
     "rmsprop_step",
     "sgd_step",

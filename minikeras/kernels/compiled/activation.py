@@ -15,12 +15,13 @@ def relu_grad(delta: np.ndarray, y: np.ndarray) -> np.ndarray:
         return activation.relu_grad(delta, y)
     out = np.empty(delta.shape, delta.dtype)
     source, result, target = plain(delta).reshape(-1), plain(y).reshape(-1), out.reshape(-1)
-    spread(lambda part: _relu_grad(source[part], result[part], target[part]), out.size, 3 * out.size)
+    spread(lambda part: pass_positive(source[part], result[part], target[part]), out.size, 3 * out.size)
     return out
 
 
 @compiled
-def _relu_grad(delta, y, out):  # type: ignore[no-untyped-def]
+def pass_positive(delta, y, out):  # type: ignore[no-untyped-def]
+    """Write `delta` where ``y > 0``, else 0."""
     zero = out.dtype.type(0)
     for i in range(out.size):
         value = delta[i]

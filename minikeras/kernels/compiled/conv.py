@@ -1,12 +1,14 @@
-"""Convolution and its two gradients, of every kind, by compiled loops: as one indirect product, or Winograd's way.
+"""Convolution and its gradients, of every kind, by compiled loops: as one indirect product, or Winograd's way.
 
-Nothing is lowered to columns and no zeros are stuffed: `plan` says where everything is, and `product` multiplies.
+Nothing is lowered to columns and no zeros are stuffed. A `Way` says how to write results and how to add up a kernel's
+gradient, block by block; here it is chosen, and threads share the blocks.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -18,14 +20,19 @@ from .. import depthwise as depthwise_by_numpy
 from ..conv import transposed_kernel
 from ..epilogue import add_bias_and_activate
 from ..geometry import Ints, Padding, Slide, mirrored_padding, output_lengths
-from . import product, winograd
+from ..gradients import Gradients, one_by_one
+from . import indirect, winograd
+from .activation import pass_positive, relu_grad
 from .jit import is_covered, plain
-from .plan import Part, Plan, Shapes, of_adjoint, of_convolution, plan, three
+
+Way = indirect.Way | winograd.Way
 
 LEAST_RESULTS = 256
 """Pixels of the output from which Winograd's algorithm pays."""
 FEW = 3
 """Filters up to which it pays to fill the vectors with channels, and sum those afterwards."""
+CHUNK_BYTES = 1 << 19
+"""What the cotangents of some images take that stay in cache until all gradients have been computed from them."""
 
 
 def conv(
@@ -47,10 +54,8 @@ def conv(
         w = w.reshape(*w.shape[:-2], groups, -1)
         return depthwise_conv(x, w, bias, **_named(slide), activation=activation)
     sizes = output_lengths(x.shape[1:-1], *slide)
-    if _suits_winograd(len(x), sizes, slide, w.shape[-2:], groups):
-        return winograd.convolve(x, w, bias, sizes=sizes, padding=padding, activation=activation)
-    task = _Task(of_convolution(sizes, slide), strides, (1,) * len(sizes), groups)
-    return _write(x, w.reshape(-1, *w.shape[-2:]), bias, sizes, task, activation)
+    way = _way(len(x), sizes, slide, w.shape[-2:], groups)
+    return _write(x, way, way.arranged(w), bias, sizes, activation)
 
 
 def conv_input_grad(
@@ -66,21 +71,17 @@ def conv_input_grad(
     activation: str | None = None,
 ) -> np.ndarray:
     """As `minikeras.kernels.conv_input_grad`."""
-    slide, channels = Slide(w.shape[:-2], strides, dilation, padding), w.shape[-2:]
+    slide = Slide(w.shape[:-2], strides, dilation, padding)
     if not _is_covered(g, w, bias):
         return by_numpy.conv_input_grad(
             g, w, bias, input_size=input_size, **_named(slide), groups=groups, activation=activation
         )
-    if groups > 1 == channels[0]:
+    if groups > 1 == w.shape[-2]:
         out = depthwise_input_grad(g, w.reshape(*slide.window, groups, -1), input_size=input_size, **_named(slide))
         add_bias_and_activate(out, bias, activation)
         return out
-    reversed_kernel = transposed_kernel(w, groups)
-    if _suits_winograd(len(g), input_size, slide, channels, groups):
-        padding = mirrored_padding(slide)
-        return winograd.convolve(g, reversed_kernel, bias, sizes=input_size, padding=padding, activation=activation)
-    task, kernel = _adjoint(reversed_kernel, input_size, g.shape[1:-1], slide, groups)
-    return _write(g, kernel, bias, input_size, task, activation)
+    way, kernel = _adjoint_way(g, w, input_size, slide, groups)
+    return _write(g, way, kernel, bias, input_size, activation)
 
 
 def conv_kernel_grad(
@@ -92,15 +93,12 @@ def conv_kernel_grad(
         return by_numpy.conv_kernel_grad(x, g, window=window, **_named(slide), groups=groups)
     if groups == channels > 1:
         return depthwise_kernel_grad(x, g, window=window, **_named(slide)).reshape(*window, 1, filters)
-    if _suits_winograd(len(x), g.shape[1:-1], slide, (channels, filters), groups):
-        return winograd.kernel_grad(x, g, padding)
-    task = _Task(of_convolution(g.shape[1:-1], slide), strides, (1,) * len(window), groups)
-    if groups == 1 and filters <= FEW < channels:
-        parts = [_kernel_grad(x, g[..., f : f + 1].repeat(channels, -1), task.channelwise()) for f in range(filters)]
-        dw = np.stack(parts, axis=-1)
-    else:
-        dw = _kernel_grad(x, g, task)
-    return dw.reshape(*window, channels // groups, filters)
+    way = _way(len(x), g.shape[1:-1], slide, (channels, filters), groups)
+    if _has_few(way, filters, channels):
+        by_channels = way._replace(channelwise=True)
+        parts = [_kernel_grad(x, g[..., f : f + 1].repeat(channels, -1), by_channels) for f in range(filters)]
+        return np.stack(parts, axis=-1).reshape(*window, channels, filters)
+    return _kernel_grad(x, g, way).reshape(*window, channels // groups, filters)
 
 
 def depthwise_conv(
@@ -118,8 +116,9 @@ def depthwise_conv(
     if not _is_covered(x, w, bias):
         return depthwise_by_numpy.depthwise_conv(x, w, bias, **_named(slide), activation=activation)
     sizes = output_lengths(x.shape[1:-1], *slide)
-    task = _Task(of_convolution(sizes, slide), strides, (1,) * len(sizes)).channelwise()
-    return _write(_repeated(x, w.shape[-1]), w.reshape(-1, 1, w.shape[-2] * w.shape[-1]), bias, sizes, task, activation)
+    way = indirect.way_of_convolution(sizes, slide)._replace(channelwise=True)
+    kernel = way.arranged(w.reshape(*slide.window, 1, -1))
+    return _write(_repeated(x, w.shape[-1]), way, kernel, bias, sizes, activation)
 
 
 def depthwise_input_grad(
@@ -130,8 +129,8 @@ def depthwise_input_grad(
     if not _is_covered(g, w):
         return depthwise_by_numpy.depthwise_input_grad(g, w, input_size=input_size, **_named(slide))
     reversed_kernel = w.reshape(*slide.window, 1, -1)[(slice(None, None, -1),) * len(slide.window)]
-    task, kernel = _adjoint(reversed_kernel, input_size, g.shape[1:-1], slide, 1)
-    out = _write(g, kernel, None, input_size, task.channelwise(), None)
+    way, kernel = indirect.way_of_adjoint(reversed_kernel, input_size, g.shape[1:-1], slide)
+    out = _write(g, way._replace(channelwise=True), kernel, None, input_size, None)
     return out if multiplier == 1 else out.reshape(*out.shape[:-1], channels, multiplier).sum(axis=-1)
 
 
@@ -142,8 +141,54 @@ def depthwise_kernel_grad(
     slide, channels = Slide(window, strides, dilation, padding), x.shape[-1]
     if not _is_covered(x, g):
         return depthwise_by_numpy.depthwise_kernel_grad(x, g, window=window, **_named(slide))
-    task = _Task(of_convolution(g.shape[1:-1], slide), strides, (1,) * len(window)).channelwise()
-    return _kernel_grad(_repeated(x, g.shape[-1] // channels), g, task).reshape(*window, channels, -1)
+    way = indirect.way_of_convolution(g.shape[1:-1], slide)._replace(channelwise=True)
+    return _kernel_grad(_repeated(x, g.shape[-1] // channels), g, way).reshape(*window, channels, -1)
+
+
+def relu_conv_gradients(
+    delta: np.ndarray,
+    x: np.ndarray | None,
+    w: np.ndarray | None,
+    y: np.ndarray,
+    *,
+    needs: tuple[bool, bool, bool],
+    input_size: Ints,
+    window: Ints,
+    strides: Ints,
+    padding: Padding,
+    dilation: Ints,
+    groups: int = 1,
+) -> Gradients:
+    """As `minikeras.kernels.relu_conv_gradients`: some images at a time, whose cotangents stay in cache."""
+    slide, filters = Slide(window, strides, dilation, padding), y.shape[-1]
+    given = [array for array in (x, w) if array is not None]
+    step = max(CHUNK_BYTES // max(y[:1].nbytes, 1), 1)
+    if not _is_covered(delta, y, *given) or groups > 1 or len(y) < 4 * step:
+        kernels, steps = (relu_grad, conv_input_grad, conv_kernel_grad), {**_named(slide), "groups": groups}
+        return one_by_one(kernels, (delta, x, w, y), needs, input_size, window, steps)
+    delta, y = plain(delta), plain(y)
+    dx, write = _input_grad_by_images(delta, w, input_size, slide) if needs[0] and w is not None else (None, None)
+    dw_size, add, finish = _kernel_grad_by_images(x, y, slide) if needs[1] and x is not None else (0, None, None)
+
+    def work(images: slice) -> tuple[np.ndarray, np.ndarray]:
+        memory, ones = aligned_empty((step, *y.shape[1:]), y.dtype), np.ones(step * y[0, ..., 0].size, y.dtype)
+        total, sums = np.zeros(dw_size, y.dtype), np.zeros(filters)
+        for begin in range(images.start, images.stop, step):
+            some = slice(begin, min(begin + step, images.stop))
+            g = memory[: some.stop - begin]
+            pass_positive(delta[some].reshape(-1), y[some].reshape(-1), g.reshape(-1))
+            if write:
+                write(g, some)
+            if add:
+                add(some, g, total)
+            if needs[2]:
+                rows = g.reshape(-1, filters)
+                sums += ones[: len(rows)] @ rows
+        return total, sums
+
+    totals, sums = zip(*spread(work, len(y), 2 * y.size * math.prod(window)), strict=True)
+    dw = finish(sum(totals[1:], start=totals[0])) if finish else None
+    return dx, dw, np.sum(sums, axis=0).astype(y.dtype) if needs[2] else None
 
 
 # ---------------------------------------------------------------------- the choice
@@ -166,94 +211,99 @@ def _suits_winograd(images: int, sizes: Ints, slide: Slide, channels: Ints, grou
     return is_wide and computed <= 2 * results and images * results >= LEAST_RESULTS
 
 
-# ---------------------------------------------------------------------- the indirect product
+def _has_few(way: Way, filters: int, channels: int) -> TypeGuard[indirect.Way]:
+    """Whether vectors would mostly be empty, so that they had better hold channels."""
+    return filters <= FEW < channels and isinstance(way, indirect.Way) and way.groups == 1 and not way.channelwise
 
 
-class _Task(NamedTuple):
-    """What a plan needs to know besides the arrays."""
-
-    parts: tuple[Part, ...]
-    strides: Ints
-    steps: Ints
-    groups: int = 1
-    is_channelwise: bool = False
-
-    def channelwise(self) -> _Task:
-        return self._replace(is_channelwise=True)
-
-    def plan(self, x: np.ndarray, sizes: Ints, filters: int) -> Plan:
-        return plan(
-            self.parts,
-            Shapes(
-                images=len(x),
-                lengths=three(x.shape[1:-1]),
-                channels=x.shape[-1],
-                outputs=three(sizes),
-                filters=filters,
-                strides=three(self.strides),
-                steps=three(self.steps),
-                groups=x.shape[-1] if self.is_channelwise else self.groups,
-                channelwise=self.is_channelwise,
-                itemsize=x.itemsize,
-            ),
-        )
+def _way(images: int, sizes: Ints, slide: Slide, channels: Ints, groups: int) -> Way:
+    """How to convolve."""
+    if _suits_winograd(images, sizes, slide, channels, groups):
+        return winograd.Way(slide.padding)
+    return indirect.way_of_convolution(sizes, slide, groups)
 
 
-def _adjoint(
-    reversed_kernel: np.ndarray, input_size: Ints, sizes: Ints, slide: Slide, groups: int
-) -> tuple[_Task, np.ndarray]:
-    """The convolutions that the adjoint of one consists of, and their kernels (taps of all, F / groups, C)."""
-    parts, phases = of_adjoint(input_size, sizes, slide)
-    shape = (-1, *reversed_kernel.shape[-2:])
-    kernels = [reversed_kernel[phase.taps].reshape(shape) for phase in phases]
-    kernel = kernels[0] if len(kernels) == 1 else np.concatenate(kernels)
-    return _Task(parts, (1,) * len(sizes), slide.strides, groups), kernel
+def _adjoint_way(g: np.ndarray, w: np.ndarray, input_size: Ints, slide: Slide, groups: int) -> tuple[Way, np.ndarray]:
+    """How to compute the adjoint of a convolution with `w`, and the kernel for it."""
+    reversed_kernel = transposed_kernel(w, groups)
+    if _suits_winograd(len(g), input_size, slide, w.shape[-2:], groups):
+        way = winograd.Way(mirrored_padding(slide))
+        return way, way.arranged(reversed_kernel)
+    return indirect.way_of_adjoint(reversed_kernel, input_size, g.shape[1:-1], slide, groups)
+
+
+# ---------------------------------------------------------------------- the work
 
 
 def _write(
-    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, sizes: Ints, task: _Task, activation: str | None
+    x: np.ndarray, way: Way, kernel: np.ndarray, bias: np.ndarray | None, sizes: Ints, activation: str | None
 ) -> np.ndarray:
-    """Convolve `x` (N, *spatial, C) with `w` (taps, C / groups, F), add `bias` and activate."""
-    channels, filters = x.shape[-1], w.shape[-1]
-    if filters <= FEW < channels and task.groups == 1 and not task.is_channelwise:
-        ones, task = np.ones((channels, 1), x.dtype), task.channelwise()
-        sums = [_write(x, w[..., f : f + 1].swapaxes(1, 2), None, sizes, task, None) @ ones for f in range(filters)]
-        out = sums[0] if filters == 1 else np.concatenate(sums, axis=-1)
+    """Convolve `x` (N, *spatial, C) with `kernel` (any, C / groups, F), add `bias` and activate."""
+    channels, filters = x.shape[-1], kernel.shape[-1]
+    if _has_few(way, filters, channels):
+        ones, way = np.ones((channels, 1), x.dtype), way._replace(channelwise=True)
+        kernels = (plain(kernel[..., f].reshape(-1, 1, channels)) for f in range(filters))
+        out = np.concatenate([_write(x, way, each, None, sizes, None) @ ones for each in kernels], axis=-1)
         add_bias_and_activate(out, bias, activation)
         return out
     out = aligned_empty((len(x), *sizes, filters), x.dtype)
-    if out.size == 0:
-        return out
     start = np.zeros(filters, x.dtype) if bias is None else plain(bias)
-    floor = x.dtype.type(0 if activation == "relu" else -np.inf)
-    p = task.plan(x, sizes, filters)
-    arrays = (plain(x).reshape(-1), plain(w).reshape(-1), start, out.reshape(-1))
-    where, tiles = p[:-1], product.tile_shapes(x.dtype)
-
-    def work(blocks: slice) -> None:
-        product.convolve(*arrays, *where, tiles, floor, blocks.start, blocks.stop)
-
-    spread(work, p.blocks, x.size + out.size + out.size * p.col.size // 64)
+    blocks, work = way.writing(plain(x), kernel, start, out, activation == "relu")
+    spread(work, blocks, x.size + out.size + _products(out, kernel.size))
     if activation not in (None, "relu"):
         spread(lambda images: add_bias_and_activate(out[images], None, activation), len(out), 8 * out.size)
     return out
 
 
-def _kernel_grad(x: np.ndarray, g: np.ndarray, task: _Task) -> np.ndarray:
-    """The gradient (elements of a window, F) in the kernel, of the convolution from `x` to `g`."""
-    filters = g.shape[-1]
-    p = task.plan(x, g.shape[1:-1], filters)
-    out_row = np.arange(p.col.size) * filters
-    arrays = plain(x).reshape(-1), plain(g).reshape(-1)
-    where, tiles = (p.col, out_row, p.row, p.parts, p.layout, *p[5:8]), product.tile_shapes(x.dtype)
+def _kernel_grad(x: np.ndarray, g: np.ndarray, way: Way) -> np.ndarray:
+    """The gradient in the kernel of the convolution from `x` to `g`, flat."""
+    x, g, size = plain(x), plain(g), way.total_size(x, g)
+    blocks, _ = way.adding(x, g, np.empty(0, x.dtype))
 
-    def work(blocks: slice) -> np.ndarray:
-        total = np.zeros(p.col.size * filters, x.dtype)
-        product.kernel_gradient(*arrays, total, *where, tiles, blocks.start, blocks.stop)
+    def work(part: slice) -> np.ndarray:
+        total = np.zeros(size, x.dtype)
+        way.adding(x, g, total)[1](part)
         return total
 
-    totals = spread(work, p.blocks, x.size + g.size + g.size * p.col.size // 64)
-    return sum(totals[1:], start=totals[0]).reshape(-1, filters)
+    totals = spread(work, blocks, x.size + g.size + _products(g, size))
+    return way.kernel_gradient(sum(totals[1:], start=totals[0]))
+
+
+def _input_grad_by_images(
+    delta: np.ndarray, w: np.ndarray, input_size: Ints, slide: Slide
+) -> tuple[np.ndarray, Callable[[np.ndarray, slice], None]]:
+    """The gradient in the input, and what writes it for some images from their cotangents."""
+    way, kernel = _adjoint_way(delta, w, input_size, slide, 1)
+    dx, start = aligned_empty((len(delta), *input_size, w.shape[-2]), w.dtype), np.zeros(w.shape[-2], w.dtype)
+
+    def write(g: np.ndarray, images: slice) -> None:
+        blocks, work = way.writing(g, kernel, start, dx[images], False)
+        work(slice(0, blocks))
+
+    return dx, write
+
+
+def _kernel_grad_by_images(
+    x: np.ndarray, y: np.ndarray, slide: Slide
+) -> tuple[int, Callable[[slice, np.ndarray, np.ndarray], None], Callable[[np.ndarray], np.ndarray]]:
+    """Of the gradient in the kernel: size of the total, what adds some images' part, what makes it of the total."""
+    channels, filters = x.shape[-1], y.shape[-1]
+    way = _way(len(x), y.shape[1:-1], slide, (channels, filters), 1)
+    x = plain(x)
+
+    def add(images: slice, g: np.ndarray, total: np.ndarray) -> None:
+        blocks, work = way.adding(x[images], g, total)
+        work(slice(0, blocks))
+
+    def finish(total: np.ndarray) -> np.ndarray:
+        return way.kernel_gradient(total).reshape(*slide.window, channels, filters)
+
+    return way.total_size(x, y), add, finish
+
+
+def _products(results: np.ndarray, kernel_size: int) -> int:
+    """What the products of a convolution cost, in elements that are read."""
+    return results.size * kernel_size // results.shape[-1] // 64
 
 
 def _repeated(x: np.ndarray, times: int) -> np.ndarray:

@@ -10,15 +10,14 @@ Tiles are numbered through all images, and transformed a block at a time: (tile,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...core.memory import aligned_empty
-from ...core.threads import spread
-from ..epilogue import add_bias_and_activate
 from ..geometry import Ints, Padding
-from .jit import compiled, plain
+from .indirect import Blocks
+from .jit import compiled
 from .product import aligned, fill, multiply, tile_shapes
 from .vectors import Vectors, inlined
 
@@ -29,76 +28,57 @@ BLOCK_BYTES = 3 << 18
 """What a block's transforms take: less than a core's second-level cache."""
 
 
-def convolve(
-    x: np.ndarray,
-    w: np.ndarray,
-    bias: np.ndarray | None,
-    *,
-    sizes: Ints,
-    padding: Padding,
-    activation: str | None,
-) -> np.ndarray:
-    """Convolution of stride 1.
+class Way(NamedTuple):
+    """How a convolution of stride 1 is computed; as `indirect.Way`.
 
-    Args:
-        x: ndarray (N, H, W, C).
-        w: ndarray (3, 3, C, F).
-        bias: ndarray (F,) or None.
-        sizes: (rows, columns) of the result.
+    Attributes:
         padding: ((top, bottom), (left, right)); what is negative is cut off.
-        activation: {None, "relu", "tanh", "sigmoid"}.
-
-    Returns:
-        ndarray (N, *sizes, F)
     """
-    filters = w.shape[-1]
-    out = aligned_empty((len(x), *sizes, filters), x.dtype)
-    kernels = np.matmul(_GG.astype(x.dtype), w.reshape(9, -1), out=aligned_empty((36, w[0, 0].size), x.dtype))
-    start = np.zeros(filters, x.dtype) if bias is None else plain(bias)
-    floor = x.dtype.type(0 if activation == "relu" else -np.inf)
-    layout, blocks = _layout(x, sizes, filters, padding)
-    arrays = (plain(x).reshape(-1), kernels.reshape(-1), start, out.reshape(-1))
 
-    def work(part: slice) -> None:
-        _convolve(*arrays, layout, tile_shapes(x.dtype), floor, part.start, part.stop)
+    padding: Padding
 
-    spread(work, blocks, out.size * x.shape[-1])
-    if activation not in (None, "relu"):
-        spread(lambda images: add_bias_and_activate(out[images], None, activation), len(out), 8 * out.size)
-    return out
+    def arranged(self, w: np.ndarray) -> np.ndarray:
+        """``G w G'`` of a kernel (3, 3, C, F): (36, C, F)."""
+        out = aligned_empty((36, *w.shape[2:]), w.dtype)
+        np.matmul(_GG.astype(w.dtype), w.reshape(9, -1), out=out.reshape(36, -1))
+        return out
 
+    def writing(self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray, is_relu: bool) -> Blocks:
+        """What writes the convolution with an arranged kernel to `out`; all arrays are plain."""
+        layout, blocks = _layout(x, out.shape, self.padding)
+        arrays = (x.reshape(-1), kernel.reshape(-1), start, out.reshape(-1))
+        floor, tiles = x.dtype.type(0 if is_relu else -np.inf), tile_shapes(x.dtype)
 
-def kernel_grad(x: np.ndarray, g: np.ndarray, padding: Padding) -> np.ndarray:
-    """Gradient of `convolve` in w.
+        def work(part: slice) -> None:
+            _convolve(*arrays, layout, tiles, floor, part.start, part.stop)
 
-    Args:
-        x: ndarray (N, H, W, C).
-        g: ndarray (N, rows, columns, F).
-        padding: that of the convolution.
+        return blocks, work
 
-    Returns:
-        ndarray (3, 3, C, F)
-    """
-    channels, filters = x.shape[-1], g.shape[-1]
-    layout, blocks = _layout(x, g.shape[1:-1], filters, padding)
-    arrays = (plain(x).reshape(-1), plain(g).reshape(-1))
+    def adding(self, x: np.ndarray, g: np.ndarray, total: np.ndarray) -> Blocks:
+        """What adds the gradient in the arranged kernel to `total`, flat; all arrays are plain."""
+        layout, blocks = _layout(x, g.shape, self.padding)
+        arrays, tiles = (x.reshape(-1), g.reshape(-1), total), tile_shapes(x.dtype)
 
-    def work(part: slice) -> np.ndarray:
-        total = np.zeros(36 * channels * filters, x.dtype)
-        _kernel_gradient(*arrays, total, layout, tile_shapes(x.dtype), part.start, part.stop)
-        return total
+        def work(part: slice) -> None:
+            _kernel_gradient(*arrays, layout, tiles, part.start, part.stop)
 
-    parts = spread(work, blocks, g.size * channels)
-    total = sum(parts[1:], start=parts[0]).reshape(36, -1)
-    return (_GG.T.astype(x.dtype) @ total).reshape(3, 3, channels, filters)
+        return blocks, work
+
+    def total_size(self, x: np.ndarray, g: np.ndarray) -> int:
+        """How many numbers the `total` of `adding` has."""
+        return 36 * x.shape[-1] * g.shape[-1]
+
+    def kernel_gradient(self, total: np.ndarray) -> np.ndarray:
+        """``G' total G``: the gradient in the kernel, (9, C F)."""
+        return _GG.T.astype(total.dtype) @ total.reshape(36, -1)
 
 
-def _layout(x: np.ndarray, sizes: Ints, filters: int, padding: Padding) -> tuple[np.ndarray, int]:
+def _layout(x: np.ndarray, out: Ints, padding: Padding) -> tuple[np.ndarray, int]:
     """What the loops need to know, and the number of blocks.
 
     A block's transforms are at least as large as the kernels, which each block reads.
     """
-    (top, _), (left, _) = padding
+    (top, _), (left, _), sizes, filters = *padding, out[1:3], out[3]
     rows, columns = (-(-n // 4) for n in sizes)
     tiles, channels = len(x) * rows * columns, x.shape[-1]
     limit = max(BLOCK_BYTES, 36 * channels * filters * x.itemsize)
