@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from minikeras import Model, Sequential, layers
 from minikeras.__main__ import main
+from tests import pages
 
 
 @pytest.fixture(autouse=True)
@@ -191,3 +196,35 @@ def test_help_has_examples_and_exit_codes(command, capsys):
     out = capsys.readouterr().out
     assert f"  minikeras {command} " in out
     assert "exit codes:" in out
+
+
+# ---------------------------------------------------------------------- the page
+
+
+def test_the_page_shows_what_the_commands_print(capsys):
+    page = Path(__file__).parents[1] / "docs" / "command_line.md"
+    for _ in pages.run(page):
+        pass
+    shown = re.findall(r"^```console\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert len(shown) == 1
+    for block in shown:
+        assert without_sizes(session(block, capsys)) == without_sizes(block)
+
+
+def session(block, capsys):
+    """The block with what its commands print now."""
+    lines, code = [], 0
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            lines.append(line)
+        if line.startswith("$ minikeras "):
+            code = main(shlex.split(line)[2:])
+            printed = capsys.readouterr()
+            lines += [*printed.out.splitlines(), *printed.err.splitlines()]
+        elif line == "$ echo $?":
+            lines.append(str(code))
+    return "\n".join(lines) + "\n"
+
+
+def without_sizes(text):
+    return re.sub(r"[\d,]+ bytes|\d\.\d+(e-\d+)?", "#", text)
