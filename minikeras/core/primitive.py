@@ -189,11 +189,11 @@ class Primitive:
         if self._extra:
             result, extra = result
         if type(result) is tuple:
-            outputs = tuple([None if array is None else _output(array, inputs) for array in result])
+            outputs = tuple([None if array is None else _output(array, inputs, arrays) for array in result])
             if recording:
                 self._record(inputs, arrays, edges, static, outputs, extra)
             return outputs
-        output = _output(result, inputs)
+        output = _output(result, inputs, arrays)
         if recording:
             self._record(inputs, arrays, edges, static, (output,), extra)
         return output
@@ -496,16 +496,16 @@ def _operand(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else as_array(value)
 
 
-def _output(array: Any, inputs: tuple[Any, ...]) -> Tensor:
+def _output(array: Any, inputs: tuple[Any, ...], operands: list[Any]) -> Tensor:
     """A result as a Tensor. A view of an input changes when that does, so the two count their versions together."""
     if type(array) is not np.ndarray:
         return Tensor(np.asarray(array))
     tensor = Tensor(array)
     base = array.base
-    for value in inputs:
-        if isinstance(value, Tensor) and (
-            value.data is array or (base is not None and (base is value.data or base is value.data.base))
-        ):
+    for value, operand in zip(inputs, operands, strict=True):
+        if (
+            operand is array or (base is not None and (base is operand or base is getattr(operand, "base", None)))
+        ) and isinstance(value, Tensor):
             tensor._version = value._version
     return tensor
 

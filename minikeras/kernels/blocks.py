@@ -107,7 +107,7 @@ def input_blocks(
             yield (images, rows), x[images, None, first:] if first else x[images, None]
         return
     channels = x.shape[-1] // split
-    source = np.moveaxis(x.reshape(*x.shape[:-1], split, channels), -2, 1)
+    source = x.reshape(*x.shape[:-1], split, channels).transpose(0, x.ndim - 1, *range(1, x.ndim - 1), x.ndim)
     buffer = None
     for images, rows in plan:
         if buffer is None:  # no later block is larger

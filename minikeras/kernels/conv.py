@@ -20,6 +20,9 @@ from .epilogue import add_bias_and_activate
 from .geometry import Ints, Padding, Slices, Slide, mirrored_padding, output_lengths, phases, taps
 from .lowering import columns_by_position, columns_by_tap, lowers_by_tap, lowers_rowwise, shifted, split_rows
 
+FEW_OUTPUTS = 1024
+"""Positions in a batch of outputs up to which the phases of a strided convolution aren't worth it."""
+
 
 def conv(
     x: np.ndarray,
@@ -79,7 +82,8 @@ def conv_input_grad(
     The inputs that a strided convolution reads fall into phases by their remainder modulo the stride. Each phase is
     reached by some taps only, and is an ordinary convolution of `g` with those: no zeros are stuffed between the
     elements of `g`, and every result is written once. Such a convolution pads `g`; where that would make much more of
-    it, the products with each tap are added up where they belong instead.
+    it, and where there is so little of it that several convolutions aren't worth it, the products with each tap are
+    added up where they belong instead.
 
     Args:
         g: ndarray (N, *output, F).
@@ -99,7 +103,7 @@ def conv_input_grad(
         add_bias_and_activate(out, bias, activation)
         return out
     out = np.empty((len(g), *input_size, w.shape[-2] * groups), np.result_type(g, w))
-    if _pads_much(g.shape[1:-1], input_size, strides, groups):
+    if _sums_by_tap(g.shape[:-1], input_size, strides, groups):
         pairs = taps(input_size, window, strides, dilation, padding)
         spread(
             lambda images: _scatter_products(g[images], w, bias, out[images], pairs, activation),
@@ -287,9 +291,13 @@ def _convolve_by_projection(
         add_bias_and_activate(np.moveaxis(result, 0, -1), bias, activation, target)
 
 
-def _pads_much(sizes: Ints, input_size: Ints, strides: Ints, groups: int) -> bool:
-    """Whether the inputs are so many more than the outputs that lowering padded outputs isn't worth it (measured)."""
-    return groups == 1 and all(s == 1 for s in strides) and math.prod(input_size) > 1.6 * math.prod(sizes)
+def _sums_by_tap(shape: Ints, input_size: Ints, strides: Ints, groups: int) -> bool:
+    """Whether lowering padded outputs isn't worth it, of which there are `shape` (measured)."""
+    if groups > 1:
+        return False
+    if all(s == 1 for s in strides):
+        return math.prod(input_size) > 1.6 * math.prod(shape[1:])
+    return math.prod(shape) <= FEW_OUTPUTS
 
 
 def _scatter_products(

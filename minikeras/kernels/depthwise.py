@@ -165,7 +165,8 @@ def _row_windows(
     row_bytes = (2 + kernel_rows) * math.prod(sizes[1:]) * channels * x.itemsize
     for block, part in input_blocks(x, sizes, slide, row_bytes=row_bytes):
         heights = (block[1].stop - block[1].start, *sizes[1:])
-        view = np.moveaxis(windows(part, heights, slide)[:, 0], rank, -2)
+        view = windows(part, heights, slide)[:, 0]
+        view = view.transpose(*range(rank), *range(rank + 1, 2 * rank + 1), rank, 2 * rank + 1)
         if joined:
             view = view.reshape(*view.shape[:-2], heights[-1] * channels)
         yield block, view, heights[-1], positions, taps, row

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 
@@ -33,9 +35,11 @@ def add_bias_and_activate(
 
 
 def _add_bias(block: np.ndarray, bias: np.ndarray) -> None:
-    if block.size > 10_000 and block.flags.c_contiguous:  # repeated along a row, for longer inner loops
-        bias = np.tile(bias, block.shape[-2])
-        block = block.reshape(-1, bias.size)
+    if block.size > 10_000 and block.flags.c_contiguous:  # repeated, for longer inner loops
+        width = block.shape[-2]
+        row = np.empty((width if width <= 128 else math.gcd(width, 128), bias.size), bias.dtype)
+        row[...] = bias
+        bias, block = row.reshape(-1), block.reshape(-1, row.size)
     np.add(block, bias, out=block)
 
 

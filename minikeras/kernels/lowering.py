@@ -63,12 +63,12 @@ def columns_by_position(
         height = block[1].stop - block[1].start
         if rowwise:
             view = windows(part, (height + (taps - 1) * spacing, *sizes[1:]), lowered)
-            columns = np.swapaxes(view, 0, 1).reshape(groups, len(part), -1, depth // groups)
+            columns = view.swapaxes(0, 1).reshape(groups, len(part), -1, depth // groups)
             starts = range(0, taps * spacing * width, spacing * width)
             yield block, [columns[:, :, start : start + height * width] for start in starts]
         else:
             view = windows(part, (height, *sizes[1:]), lowered)
-            yield block, [np.swapaxes(view, 0, 1).reshape(groups, 1, -1, depth // groups)]
+            yield block, [view.swapaxes(0, 1).reshape(groups, 1, -1, depth // groups)]
 
 
 def columns_by_tap(

@@ -35,7 +35,7 @@ _AA, _BB, _GG = (np.kron(matrix, matrix) for matrix in (_A, _B, _G))
 MOST_CHANNELS = 640
 """Channels up to which the rounding errors of `docs/performance.md` hold."""
 
-LEAST_RESULTS = 256
+LEAST_RESULTS = 1024
 """Positions in a batch from which the transform of the kernel is worth it."""
 
 

@@ -253,19 +253,21 @@ class Compilable(Layer):
 
     def _inputs(self, x: Any) -> list[np.ndarray]:
         """The inputs as arrays; builds the model if this is its first data."""
-        names = self._feed_input_names
+        owner, tensors = str(self), self.input_tensors
+        names = [name for name, own in zip(self.input_names, tensors, strict=True) if own is None]
         if not names and not (x is None or (isinstance(x, (list, tuple, dict)) and not x)):
             raise ValueError(
                 f"{self}: its inputs {self.input_names} are tensors, and nothing is fed: give None for x. "
                 f"Received: {type(x).__name__}"
             )
-        inputs = as_arrays(x, names, "input", str(self)) if names else []
-        check_lengths(Samples(inputs, [], []), str(self))
+        inputs = as_arrays(x, names, "input", owner) if names else []
+        check_lengths(Samples(inputs, [], []), owner)
         fed = iter(inputs)
-        shapes = [next(fed).shape if own is None else own.shape for own in self.input_tensors]
+        shapes = [next(fed).shape if own is None else own.shape for own in tensors]
         shape = shapes if len(shapes) > 1 else shapes[0]
-        self.ensure_built(shape)
-        self._check_inputs(shape)
+        if shape != self._accepted or not self.built:
+            self.ensure_built(shape)
+            self._check_inputs(shape)
         return inputs
 
     def _samples(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Samples:

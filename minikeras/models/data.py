@@ -129,6 +129,8 @@ def as_weights(
 
 def check_lengths(samples: Samples, owner: str) -> None:
     """Raise ValueError unless all arrays have the same number of samples."""
+    if len(samples.inputs) == 1 and not samples.targets:
+        return
     counts = {
         kind: [len(array) for array in arrays if array is not None]
         for kind, arrays in (("x", samples.inputs), ("y", samples.targets), ("sample_weight", samples.weights))

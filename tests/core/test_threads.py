@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -14,10 +15,11 @@ import pytest
 
 import minikeras
 from minikeras import config, kernels, layers, models
-from minikeras.core import threads
+from minikeras.core import threads, tiers
 from minikeras.core.threads import WORTHWHILE, spread
 
 LARGE = 16 * WORTHWHILE
+needs_numba = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="needs numba")
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -99,6 +101,28 @@ def test_this_numpy_brings_a_blas_whose_threads_can_be_set(three_threads):
     assert threads._blas_threads()[0]() == 3
 
 
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity") or threads._available_cores() < 2 or threads._current_core() is None,
+    reason="needs two cores, and a system that says which one",
+)
+def test_a_thread_leaves_the_core_of_whoever_it_helps_but_isnt_bound():
+    cores, moves = os.sched_getaffinity(0), []
+
+    def helper():
+        for _ in range(5):  # the system may bring it back at any time
+            before = threads._current_core()
+            threads._leave(before)
+            moves.append(threads._current_core() != before)
+            assert os.sched_getaffinity(0) == cores
+        threads._leave(None)
+
+    thread = threading.Thread(target=helper)
+    thread.start()
+    thread.join(20)
+    assert len(moves) == 5
+    assert any(moves)
+
+
 def test_callers_in_many_threads_get_what_each_asked_for(three_threads):
     found: dict[int, int] = {}
 
@@ -114,39 +138,58 @@ def test_callers_in_many_threads_get_what_each_asked_for(three_threads):
     assert found == {i: 100 * i for i in range(8)}
 
 
-def test_two_models_trained_in_two_threads_give_what_they_give_alone(three_threads):
+@pytest.fixture(params=["numpy", pytest.param("numba", marks=needs_numba)])
+def everything_is_shared(request, three_threads, monkeypatch):
+    """Each tier's kernels, with work shared by three threads however little it is."""
+    monkeypatch.setattr(threads, "WORTHWHILE", 0)
+    with tiers.kernels_scope(request.param):
+        yield
+
+
+def small_model(seed):
+    with minikeras.seed_scope(seed):
+        made = models.Sequential(
+            [
+                layers.Conv2D(32, 3, activation="relu", input_shape=(16, 16, 16)),
+                layers.MaxPooling2D(),
+                layers.SeparableConv2D(16, 3, padding="same"),
+                layers.BatchNormalization(),
+                layers.Conv2DTranspose(8, 3, strides=2, activation="relu"),
+                layers.Dropout(0.3, seed=seed),
+                layers.Flatten(),
+                layers.Dense(4, activation="softmax"),
+            ]
+        )
+    made.compile("adam", "categorical_crossentropy")
+    return made
+
+
+def weights_after_training(model):
     rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((64, 16, 16, 8)).astype(np.float32), np.eye(4, dtype=np.float32)[np.arange(64) % 4]
+    x, y = rng.standard_normal((24, 16, 16, 16)).astype(np.float32), np.eye(4, dtype=np.float32)[np.arange(24) % 4]
+    model.fit(x, y, batch_size=12, epochs=2, shuffle=False, verbose=0)
+    return [*model.get_weights(), model.predict(x)]
 
-    def model(seed):
-        with minikeras.seed_scope(seed):
-            made = models.Sequential(
-                [
-                    layers.Conv2D(16, 3, activation="relu", input_shape=(16, 16, 8)),
-                    layers.MaxPooling2D(),
-                    layers.Flatten(),
-                    layers.Dense(4, activation="softmax"),
-                ]
-            )
-        made.compile("adam", "categorical_crossentropy")
-        return made
 
-    def trained(model):
-        for _ in range(4):
-            model.train_on_batch(x, y)
-        return model.get_weights()
-
-    alone = [trained(model(seed)) for seed in (1, 2)]
+def test_two_models_trained_in_two_threads_give_what_they_give_alone(everything_is_shared):
+    alone = {seed: weights_after_training(small_model(seed)) for seed in (1, 2)}
+    made = {seed: small_model(seed) for seed in (1, 2)}
     together: dict[int, list[np.ndarray]] = {}
-    made = {seed: model(seed) for seed in (1, 2)}
-    both = [threading.Thread(target=lambda s=s: together.update({s: trained(made[s])})) for s in (1, 2)]
+    both = [threading.Thread(target=lambda s=s: together.update({s: weights_after_training(made[s])})) for s in made]
     for thread in both:
         thread.start()
     for thread in both:
         thread.join(120)
-    for weights, seed in zip(alone, (1, 2), strict=True):
+    for seed, weights in alone.items():
         for a, b in zip(weights, together[seed], strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_training_with_the_same_seed_gives_the_same_bits_again(everything_is_shared):
+    first, second = (weights_after_training(small_model(7)) for _ in range(2))
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any(not np.array_equal(a, b) for a, b in zip(first, weights_after_training(small_model(8)), strict=True))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")

@@ -20,8 +20,10 @@ def _numpy_tier():
 
 @pytest.fixture(params=["numpy", pytest.param("numba", marks=needs_numba)])
 def tier(request, _numpy_tier, monkeypatch):
-    """Run a test with NumPy's kernels, and with the compiled ones: with Winograd's algorithm for small results too."""
+    """Run a test with NumPy's kernels, and with the compiled ones: small results go the ways of larger ones too."""
+    monkeypatch.setattr(sys.modules["minikeras.kernels.conv"], "FEW_OUTPUTS", 12)
     monkeypatch.setattr(sys.modules["minikeras.kernels.compiled.conv"], "LEAST_RESULTS", 1)
+    monkeypatch.setattr(sys.modules["minikeras.kernels.winograd"], "LEAST_RESULTS", 256)
     with tiers.kernels_scope(request.param):
         yield request.param
 

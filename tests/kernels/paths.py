@@ -129,6 +129,7 @@ INPUT_GRADIENTS = {
     "by position, row by row": ({"position, row by row"}, (16, 16), (3, 3), 4, 6, {}, "no bias"),
     "by Winograd": ({"winograd"}, (11, 12), (3, 3), 16, 32, {"padding": 0}, "relu"),
     "by sums for each tap": ({"sums"}, (6, 7), (3, 3), 4, 6, {"padding": 0}, "relu"),
+    "by sums for each tap, few outputs": ({"sums"}, (4,), (3,), 2, 3, {"strides": 2}, "relu"),
     "by sums for each tap, dilated, no bias": ({"sums"}, (14,), (3,), 2, 3, {"padding": 0, "dilation": 3}, "no bias"),
     "of one channel per group": ({"depthwise, rows"}, (6, 7), (3, 3), 3, 6, {"groups": 3}, "sigmoid"),
 }
