@@ -11,6 +11,14 @@ from . import compiled
 from .activation import relu_grad
 from .conv import conv, conv_input_grad, conv_kernel_grad
 from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
+from .entropy import (
+    cross_entropy,
+    cross_entropy_grad,
+    softmax,
+    softmax_cross_entropy,
+    softmax_cross_entropy_grad,
+    softmax_grad,
+)
 from .geometry import explicit_padding, output_length, output_lengths, taps, transposed_length, window_span
 from .gradients import relu_conv_gradients
 from .normalization import batch_norm, batch_norm_grad, channel_affine
@@ -48,6 +56,8 @@ __all__ = [
     "conv",
     "conv_input_grad",
     "conv_kernel_grad",
+    "cross_entropy",
+    "cross_entropy_grad",
     "depthwise_conv",
     "depthwise_input_grad",
     "depthwise_kernel_grad",
@@ -66,6 +76,10 @@ __all__ = [
     "relu_grad",
     "rmsprop_step",
     "sgd_step",
+    "softmax",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_grad",
+    "softmax_grad",
     "step_length",
     "taps",
     "transposed_length",

@@ -124,8 +124,7 @@ dropout.vjps(x=lambda g, keep, scale: dropout(g, keep=keep, scale=scale))
 @primitive
 def softmax(x: Any, *, axis: int = -1) -> Any:
     """``exp(x) / sum(exp(x))`` along ``axis``, without overflow."""
-    result = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True))
-    return np.divide(result, np.add.reduce(result, axis=axis, keepdims=True), out=result)
+    return kernels.softmax(np.asarray(x), axis=axis)
 
 
 softmax.vjps(x=lambda g, out, axis: softmax_grad(g, out, axis=axis))
@@ -134,9 +133,7 @@ softmax.vjps(x=lambda g, out, axis: softmax_grad(g, out, axis=axis))
 @primitive
 def softmax_grad(delta: Any, y: Any, *, axis: int = -1) -> Any:
     """``y * (delta - sum(delta * y))``: back through softmax, from its value ``y``."""
-    result = delta * y
-    result -= y * np.add.reduce(result, axis=axis, keepdims=True)
-    return result
+    return kernels.softmax_grad(delta, y, axis=axis)
 
 
 softmax_grad.vjps(
@@ -151,9 +148,7 @@ softmax_grad.vjps(
 @primitive
 def log_softmax(x: Any, *, axis: int = -1) -> Any:
     """``log(softmax(x))`` along ``axis``, exact also where softmax is zero to rounding."""
-    shifted = x - np.max(x, axis=axis, keepdims=True)
-    shifted -= np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
-    return shifted
+    return kernels.entropy.log_softmax(x, axis=axis)
 
 
 log_softmax.vjps(x=lambda g, out, axis: g - exp(out) * reduce_sum(g, axis=axis, keepdims=True))
@@ -299,7 +294,7 @@ def _along(values: Any, x: Tensor, axis: int) -> Tensor:
 # ---------------------------------------------------------------------- entropies
 
 
-@primitive
+@primitive(extra=True)
 def softmax_cross_entropy(labels: Any, logits: Any, *, axis: int = -1) -> Any:
     """``-sum(labels * log_softmax(logits))`` along ``axis``, in one pass and without overflow.
 
@@ -310,15 +305,27 @@ def softmax_cross_entropy(labels: Any, logits: Any, *, axis: int = -1) -> Any:
     Returns:
         Tensor without ``axis``.
     """
-    return -np.sum(_weighted(labels, log_softmax.forward(logits, axis=axis)), axis=axis)
+    return kernels.softmax_cross_entropy(np.asarray(labels), np.asarray(logits), axis=axis)
 
 
 softmax_cross_entropy.vjps(
     labels=lambda g, logits, axis: -expand_dims(g, axis) * log_softmax(logits, axis=axis),
-    logits=lambda g, labels, logits, axis: (
-        expand_dims(g, axis) * (softmax(logits, axis=axis) * reduce_sum(labels, axis=axis, keepdims=True) - labels)
+    logits=lambda g, labels, logits, extra, axis: softmax_cross_entropy_grad(
+        g, labels, logits, shares=extra, axis=axis
     ),
 )
+
+
+@primitive
+def softmax_cross_entropy_grad(delta: Any, labels: Any, logits: Any, *, shares: Any, axis: int = -1) -> Any:
+    """Back through :func:`softmax_cross_entropy`, to the logits, from the ``shares`` that are their softmax."""
+    return kernels.softmax_cross_entropy_grad(delta, np.asarray(labels), shares, axis=axis)
+
+
+@softmax_cross_entropy_grad.composite
+def _(delta: Tensor, labels: Tensor, logits: Tensor, *, axis: int) -> Tensor:
+    total = reduce_sum(labels, axis=axis, keepdims=True)
+    return expand_dims(delta, axis) * (softmax(logits, axis=axis) * total - labels)
 
 
 @primitive
@@ -333,9 +340,7 @@ def cross_entropy(labels: Any, probabilities: Any, *, epsilon: float) -> Any:
     Returns:
         Tensor without the last axis.
     """
-    shares = over.forward(probabilities, np.add.reduce(probabilities, axis=-1, keepdims=True))
-    logarithms = np.log(np.minimum(np.maximum(shares, epsilon), 1.0 - epsilon))
-    return -np.add.reduce(labels * logarithms, axis=-1)
+    return kernels.cross_entropy(np.asarray(labels), np.asarray(probabilities), epsilon=epsilon)
 
 
 @cross_entropy.backward
@@ -350,11 +355,7 @@ def _(g: Tensor, needs: tuple[bool, bool], labels: Tensor, probabilities: Tensor
 @primitive
 def cross_entropy_grad(delta: Any, labels: Any, probabilities: Any, *, epsilon: float) -> Any:
     """Back through :func:`cross_entropy`, to the probabilities."""
-    total = np.add.reduce(probabilities, axis=-1, keepdims=True)
-    shares = over.forward(probabilities, total)
-    kept = np.minimum(np.maximum(shares, epsilon), 1.0 - epsilon)
-    slope = np.where(np.equal(kept, shares), -delta[..., None] * labels / kept, 0)
-    return over.forward(slope - np.add.reduce(slope * shares, axis=-1, keepdims=True), total)
+    return kernels.cross_entropy_grad(delta, np.asarray(labels), np.asarray(probabilities), epsilon=epsilon)
 
 
 @cross_entropy_grad.composite
@@ -371,7 +372,7 @@ def sigmoid_cross_entropy(labels: Any, logits: Any) -> Any:
     """``-labels * log(p) - (1 - labels) * log(1 - p)`` for ``p = sigmoid(logits)``, elementwise, without overflow."""
     labels = np.asarray(labels, np.result_type(labels, logits))  # -1 of bytes is 255
     slope = np.where(np.greater(logits, 0), 1.0 - labels, -labels)
-    return _weighted(slope, logits) + np.log1p(np.exp(-np.absolute(logits)))
+    return kernels.entropy.weighted(slope, logits) + np.log1p(np.exp(-np.absolute(logits)))
 
 
 sigmoid_cross_entropy.vjps(
@@ -395,15 +396,6 @@ sigmoid_residual.vjps(
     labels=lambda g: -g,
     logits=lambda g, logits: g * (sigmoid(logits) * sigmoid(-logits)),  # p (1 - p), where 1 - p may be tiny
 )
-
-
-def _weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """``weights * values``, and 0 where a weight is 0 and its value infinite: what can't be counts nothing."""
-    try:
-        with np.errstate(invalid="raise"):
-            return np.multiply(weights, values)
-    except FloatingPointError:
-        return np.multiply(weights, np.where(np.equal(weights, 0) & np.isinf(values), 0, values))
 
 
 def one_hot(indices: Any, classes: int, dtype: Any = None) -> Tensor:

@@ -11,6 +11,7 @@ from minikeras import Tensor
 from minikeras.kernels import compiled
 from minikeras.kernels.compiled import jit
 from tests.kernels.paths import cases
+from tests.kernels.test_entropy import every_entropy
 from tests.kernels.test_steps import every_step
 
 
@@ -30,6 +31,7 @@ def test_together_the_cases_call_every_compiled_loop(tier, monkeypatch):
         case.f(*leaves).sum().backward()
         case.f(*map(Tensor, case.arrays))  # where nothing is recorded, some compute less
     every_step("float32")
+    every_entropy("float32")
     missed = {f"{loop.function.__module__}.{loop.function.__name__}" for loop in _loops() - called}
     assert not missed, f"no case in tests/kernels/paths.py calls {sorted(missed)}"
 

@@ -7,7 +7,14 @@ import pytest
 
 from minikeras import Tensor, kernels, ops
 from minikeras.core.tape import gradients
-from minikeras.ops.nn import _relu, batch_norm_grad, cross_entropy_grad, sigmoid_residual, softmax_grad
+from minikeras.ops.nn import (
+    _relu,
+    batch_norm_grad,
+    cross_entropy_grad,
+    sigmoid_residual,
+    softmax_cross_entropy_grad,
+    softmax_grad,
+)
 from tests.numerical import check_gradients
 from tests.ops.cases import Case, normal, parametrize
 
@@ -112,6 +119,12 @@ CASES = [
     *batch_norm_cases(),
     Case(ops.softmax_cross_entropy, "both", ops.softmax_cross_entropy, [LABELS, normal(2, 3)]),
     Case(ops.cross_entropy, "both", lambda y, p: ops.cross_entropy(y, p, epsilon=1e-7), [LABELS, POSITIVE]),
+    Case(
+        softmax_cross_entropy_grad,
+        "all",
+        lambda d, labels, x: softmax_cross_entropy_grad(d, labels, x, shares=ops.softmax(x).numpy()),
+        [normal(2), LABELS, normal(2, 3)],
+    ),
     Case(ops.cross_entropy, "some beyond epsilon", lambda p: ops.cross_entropy(LABELS, p, epsilon=0.2), [POSITIVE]),
     Case(
         cross_entropy_grad,
