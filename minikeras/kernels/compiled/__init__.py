@@ -15,6 +15,14 @@ from .conv import (
     depthwise_kernel_grad,
     relu_conv_gradients,
 )
+from .entropy import (
+    cross_entropy,
+    cross_entropy_grad,
+    softmax,
+    softmax_cross_entropy,
+    softmax_cross_entropy_grad,
+    softmax_grad,
+)
 from .normalization import batch_norm, batch_norm_grad, channel_affine
 from .pool import average_pool, average_pool_grad, max_pool, max_pool_values, pool_scatter
 from .steps import (
@@ -42,6 +50,8 @@ __all__ = [
     "conv",
     "conv_input_grad",
     "conv_kernel_grad",
+    "cross_entropy",
+    "cross_entropy_grad",
     "depthwise_conv",
     "depthwise_input_grad",
     "depthwise_kernel_grad",
@@ -54,5 +64,9 @@ __all__ = [
     "relu_grad",
     "rmsprop_step",
     "sgd_step",
+    "softmax",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_grad",
+    "softmax_grad",
     "step_length",
 ]
