@@ -21,7 +21,8 @@ HOUSE = """
     core.symbolic core
     kernels.geometry kernels.blocks kernels.product kernels.reduction kernels.activation kernels.epilogue
     kernels.depthwise kernels.winograd kernels.lowering kernels.conv kernels.gradients kernels.resize kernels.pool
-    kernels.normalization kernels.steps kernels.compiled.jit kernels.compiled.vectors kernels.compiled.axes kernels.compiled.plan
+    kernels.normalization kernels.steps kernels.entropy kernels.compiled.jit kernels.compiled.vectors
+    kernels.compiled.exponential kernels.compiled.entropy kernels.compiled.axes kernels.compiled.plan
     kernels.compiled.product kernels.compiled.indirect kernels.compiled.winograd
     kernels.compiled.activation kernels.compiled.conv kernels.compiled.pool kernels.compiled.steps
     kernels.compiled.normalization kernels.compiled kernels
