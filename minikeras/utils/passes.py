@@ -47,6 +47,11 @@ class Passes:
         self._draws: set[str] = set()
         self._begun = False
 
+    @property
+    def _changes_at_end(self) -> bool:
+        own = getattr(type(self.sequence), "on_epoch_end", Sequence.on_epoch_end)
+        return own is not Sequence.on_epoch_end
+
     def track(self) -> None:
         """From now on, know what changes."""
         self._watch = AttributeWatch(self.sequence, type(self.sequence).__name__)
@@ -83,8 +88,7 @@ class Passes:
 
     def end(self) -> None:
         """A pass is over: tell the Sequence."""
-        own = getattr(type(self.sequence), "on_epoch_end", Sequence.on_epoch_end)
-        if own is not Sequence.on_epoch_end:
+        if self._changes_at_end:
             self._noting_draws(self.sequence.on_epoch_end)
 
     def mark(self, place: int) -> Bookmark | None:
@@ -98,7 +102,7 @@ class Passes:
         """What the Sequence is where a pass begins; of one that says it before each batch nothing."""
         if keeps_state(self.sequence):
             return self.sequence.get_state() if hasattr(self.sequence, "skip") else None
-        return watch.changes()
+        return watch.changes(small_only=not self._changes_at_end)
 
     def _state_of_batch(self, watch: AttributeWatch) -> Any:
         if keeps_state(self.sequence):
