@@ -154,8 +154,9 @@ def _leave(core: int | None) -> None:
     if core is not None and core == _current_core():
         cores = os.sched_getaffinity(0)
         if len(cores) > 1:
-            os.sched_setaffinity(0, cores - {core})
-            os.sched_setaffinity(0, cores)  # it is moved, not bound
+            with contextlib.suppress(OSError):  # where a sandbox doesn't let it, it stays
+                os.sched_setaffinity(0, cores - {core})
+                os.sched_setaffinity(0, cores)  # it is moved, not bound
 
 
 def _work(job: _Job) -> None:
@@ -174,6 +175,14 @@ class _OneBlasThread:
         self._lock = threading.Lock()
         self._users = 0
         self._before = 1
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)  # a child has none of its parent's threads
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        if self._users:
+            self._users = 0
+            _blas_threads()[1](self._before)
 
     def __enter__(self) -> None:
         with self._lock:
@@ -185,7 +194,7 @@ class _OneBlasThread:
 
     def __exit__(self, *exception: object) -> None:
         with self._lock:
-            self._users -= 1
+            self._users = max(self._users - 1, 0)  # who forked inside of a block leaves it as well
             if not self._users:
                 _blas_threads()[1](self._before)
 

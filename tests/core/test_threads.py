@@ -101,6 +101,17 @@ def test_this_numpy_brings_a_blas_whose_threads_can_be_set(three_threads):
     assert threads._blas_threads()[0]() == 3
 
 
+def test_a_sandbox_that_binds_threads_to_cores_is_no_error(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda thread: {0, 1}, raising=False)
+    monkeypatch.setattr(threads, "_current_core", lambda: 0)
+
+    def refuse(thread, cores):
+        raise PermissionError("not here")
+
+    monkeypatch.setattr(os, "sched_setaffinity", refuse, raising=False)
+    threads._leave(0)
+
+
 @pytest.mark.skipif(
     not hasattr(os, "sched_setaffinity") or threads._available_cores() < 2 or threads._current_core() is None,
     reason="needs two cores, and a system that says which one",
@@ -190,6 +201,32 @@ def test_training_with_the_same_seed_gives_the_same_bits_again(everything_is_sha
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b)
     assert any(not np.array_equal(a, b) for a, b in zip(first, weights_after_training(small_model(8)), strict=True))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_child_forked_while_blas_is_held_has_all_its_threads():
+    script = """
+import os, warnings
+warnings.simplefilter("ignore")
+from minikeras import config
+from minikeras.core import threads
+config.set_num_threads(3)
+get, _ = threads._blas_threads()
+with threads._one_blas_thread:
+    child = os.fork()
+    if not child:
+        assert get() == 3
+        with threads._one_blas_thread:
+            assert get() == 1
+        assert get() == 3
+if not child:
+    with threads._one_blas_thread:
+        assert get() == 1
+    os._exit(0 if get() == 3 else 1)
+assert os.waitpid(child, 0)[1] == 0
+assert get() == 3
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
