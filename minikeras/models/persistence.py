@@ -92,9 +92,12 @@ def load_model(
                 weight.assign(array)
         for remark in file.description.get("remarks", ()) if compile else ():
             warnings.warn(f"{path}: {remark}", stacklevel=2)
-        if compile and training is not None:
+        if compile:
             with _named(path, "it can't be compiled as it was; load_model(..., compile=False) reads the rest"):
-                _compile(model, training, file)
+                if (why := file.description.get("unreadable")) is not None:
+                    raise ValueError(why)
+                if training is not None:
+                    _compile(model, training, file)
     _restore_streams(model, streams, path)
     return model
 

@@ -38,8 +38,8 @@ _EXTENSIONS: dict[str, dict[str, Any]] = {
 def read(reader: Hdf5Reader) -> dict[str, Any]:
     """The description of the model in a file, as `save_model` takes it.
 
-    ``training["iterations"]`` is None where the file has no count of steps but in the optimizer's state. ``remarks``
-    are said to the user, and ``state`` is how the state of an optimizer of tf.keras or Keras 3 is kept.
+    ``training["iterations"]`` is None where the file has no count of steps but in the optimizer's state. ``state`` is
+    how the state of an optimizer of tf.keras or Keras 3 is kept; for ``remarks`` and more see `keras3.training_of`.
 
     Raises:
         ModelFileError: If there is no model in it, or its description can't be read.
@@ -57,24 +57,19 @@ def read(reader: Hdf5Reader) -> dict[str, Any]:
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelFileError(f"{reader.path} is damaged: its model_config can't be read: {error}") from error
     own = {**_EMPTY, **(_parsed(reader, "minikeras") if "minikeras" in root else {})}
-    training = state = None
-    remarks: list[str] = []
-    if "training_config" in root and keras2.of_tensorflow(version):
-        try:
-            training, state, remarks = keras3.training_of(_parsed(reader, "training_config"), config)
-        except ModelFileError:
-            raise
-        except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
-            raise ModelFileError(f"{reader.path} is damaged: its training_config can't be read: {error}") from error
-    elif "training_config" in root:
-        found = _parsed(reader, "training_config")
-        training = {
-            **{name: found.get(name) for name in _COMPILE},
-            "optimizer": found.get("optimizer_config"),
-            "iterations": own["iterations"],
-        }
-    found = {"model": config, "training": training, "streams": own["streams"]}
-    return {**found, "remarks": remarks, "state": state}
+    description = {"model": config, "training": None, "streams": own["streams"], "state": None}
+    if "training_config" not in root:
+        return description
+    found = _parsed(reader, "training_config")
+    if keras2.of_tensorflow(version):
+        training, state = keras3.training_of(found, config)
+        return {**description, **training, "state": state}
+    compiled = {
+        **{name: found.get(name) for name in _COMPILE},
+        "optimizer": found.get("optimizer_config"),
+        "iterations": own["iterations"],
+    }
+    return {**description, "training": compiled}
 
 
 def _translate(config: dict[str, Any], version: str) -> None:

@@ -81,31 +81,41 @@ def read_description(archive: Archive) -> tuple[dict[str, Any], State | None]:
         own, compiled = metadata.get("minikeras"), found.get("compile_config")
         version = metadata.get("keras_version")
         model = tf_keras.model_from_keras3(found, not isinstance(version, str) or of_keras3(version))
-        description: dict[str, Any] = {"model": model, "training": None, "streams": [], "remarks": []}
+        description: dict[str, Any] = {"model": model, "training": None, "streams": []}
         if isinstance(own, dict):
             description |= {"training": own.get("training"), "streams": own.get("streams", [])}
             return description, _own_state(description["training"])
-        state = None
-        if compiled:
-            description["training"], state, description["remarks"] = training_of(compiled, model)
-        return description, state
+        if not compiled:
+            return description, None
+        training, state = training_of(compiled, model)
+        return description | training, state
 
 
-def training_of(compiled: Any, model: Mapping[str, Any]) -> tuple[dict[str, Any] | None, State | None, list[str]]:
-    """What a file says of training, in the terms of minikeras; how the state is kept; and what it says to the user.
+def training_of(compiled: Any, model: Mapping[str, Any]) -> tuple[dict[str, Any], State | None]:
+    """What a file says of training, for the description of a model, and how the optimizer's state is kept.
 
     Args:
         compiled: ``compile_config`` or ``training_config`` of the file.
         model: The model's configuration in the terms of minikeras.
+
+    Returns:
+        A dict of "training", "remarks" for the user, and "unreadable": what is wrong with it, or None.
     """
-    if not isinstance(compiled, dict):
-        raise ValueError(f"the arguments of compile must be a dict. Received: {compiled!r:.100}")
+    found: dict[str, Any] = {"training": None, "remarks": [], "unreadable": None}
     try:
-        training, state, left_out = training_from_keras(compiled, output_names(model))
+        if not isinstance(compiled, dict):
+            raise ValueError(f"the arguments of compile must be a dict. Received: {compiled!r:.100}")
+        found["training"], state, left_out = training_from_keras(compiled, output_names(model))
     except Inexpressible as error:
-        return None, None, [f"loaded without what belongs to training, as {error}. Compile the model again"]
-    lost = ", ".join(map(repr, left_out))
-    return training, state, [f"loaded without the metrics {lost}, which minikeras doesn't have"] if lost else []
+        found["remarks"] = [f"loaded without what belongs to training, as {error}. Compile the model again"]
+        return found, None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        found["unreadable"] = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        return found, None
+    if left_out:
+        lost = ", ".join(map(repr, left_out))
+        found["remarks"] = [f"loaded without the metrics {lost}, which minikeras doesn't have"]
+    return found, state
 
 
 def _own_state(training: Any) -> State | None:
