@@ -105,14 +105,17 @@ def match(
         ModelFileError: If something differs otherwise: a table says what.
     """
     pairs = by_names(file, layers) if by_name else file.pairs(layers)
-    if by_name and layers and not any(source for _, source in pairs):
+    if by_name and layers and all(source is None for _, source in pairs):
         warnings.warn(
             f"{file.path}: no layer of the model has the name of one in the file, so that nothing is loaded: the model "
             f"has {_some(layer.layer for layer in layers)}; the file has {_some(file.layers)}",
             stacklevel=4,
         )
     differences = [
-        d for own, source in pairs if source or not by_name for d in _differences(file, own, source, reshape)
+        d
+        for own, source in pairs
+        if source is not None or not by_name
+        for d in _differences(file, own, source, reshape)
     ]
     if differences and not (by_name and skip_mismatch):
         raise ModelFileError(_refusal(file, differences, by_name, reshape))
@@ -123,7 +126,7 @@ def match(
         None if source is None or (own.layer, name) in kept else file.read(source, key).reshape(own.shapes[name])
         for own, source in pairs
         if own is not None
-        for name, key in (file.names(own, source) if source else dict.fromkeys(own.names, "")).items()
+        for name, key in (dict.fromkeys(own.names, "") if source is None else file.names(own, source)).items()
     ]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from ..core.tensor import Parameter
 from ..layers.base import Layer
 from . import keras2, keras3, keras3_weights, safetensors
+from .errors import ModelFileError
 from .hdf5 import MAGIC, Hdf5Reader, require_h5py, write_hdf5
 from .keras3_places import places
 from .matching import LayerWeights, Pairs, WeightsFile, in_order, match
@@ -225,10 +226,13 @@ class NpzWeights:
         self.path = reader.path
         self.layers: dict[str, dict[str, tuple[int, ...]]] = {}
         self._reader = reader
-        self._prefix = prefix
+        self._keys: dict[tuple[str, str], str] = {}
         for key, shape in reader.shapes.items():
             if key.startswith(prefix):
                 layer, _, name = key.removeprefix(prefix).rpartition("/")
+                if (layer, name) in self._keys:
+                    raise ModelFileError(f"{self.path} holds both {self._keys[layer, name]!r} and {key!r}")
+                self._keys[layer, name] = key
                 self.layers.setdefault(layer, {})[name] = shape
 
     def pairs(self, layers: Sequence[LayerWeights]) -> Pairs:
@@ -241,7 +245,7 @@ class NpzWeights:
 
     def read(self, layer: str, name: str) -> np.ndarray:
         """Return a weight."""
-        return self._reader.read(f"{self._prefix}{layer}/{name}")
+        return self._reader.read(self._keys[layer, name])
 
 
 def _names(layer: Layer) -> list[str]:

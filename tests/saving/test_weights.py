@@ -86,6 +86,16 @@ def test_what_numpy_writes_can_be_loaded(tmp_path):
     assert_same(other, model)
 
 
+@pytest.mark.parametrize("name", ["", "/"])
+def test_arrays_without_the_name_of_a_layer_belong_to_one_without_a_name(name, tmp_path):
+    model = Sequential([layers.Dense(2, input_dim=3)])
+    kernel, bias = np.arange(6.0).reshape(3, 2), np.ones(2)
+    np.savez(tmp_path / "w.npz", **{f"{name}kernel": kernel, f"{name}bias": bias})
+    model.load_weights(tmp_path / "w.npz")
+    np.testing.assert_array_equal(model.get_weights()[0], kernel)
+    np.testing.assert_array_equal(model.get_weights()[1], bias)
+
+
 def test_layers_are_matched_in_order_whatever_their_names(tmp_path):
     one = Sequential([layers.Dense(2, input_dim=2), layers.Dense(3)])
     other = Sequential([layers.Dense(2, input_dim=2), layers.Activation("relu"), layers.Dense(3)])

@@ -170,16 +170,17 @@ def _work(formats: Format, cases: range, seed: int, folder: str, answers: int) -
     path = os.path.join(folder, f"case{formats.suffix}")
     warnings.simplefilter("ignore")
     own = _kibibytes("VmSize:") * 1024
-    resource.setrlimit(resource.RLIMIT_AS, (own + MEMORY * 2**20, resource.RLIM_INFINITY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with server() if formats.hdf5 else nullcontext(), forked_readers():
         for case in cases:
             rng = _random(seed, case)
             data, what = formats.mutated(rng)
             Path(path).write_bytes(data)
+            resource.setrlimit(resource.RLIMIT_AS, (own + MEMORY * 2**20, resource.RLIM_INFINITY))
             signal.setitimer(signal.ITIMER_PROF, _HANGS)
             outcome = _outcome(formats, path, rng)
             signal.setitimer(signal.ITIMER_PROF, 0.0)
+            resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
             outcome.case, outcome.what = case, what
             os.write(answers, json.dumps(vars(outcome)).encode() + b"\n")
 

@@ -56,8 +56,10 @@ def server() -> Iterator[None]:
     with own_end, _Popen(command, stdin=other_end, env=hdf5._environment()):
         other_end.close()
         _connection = own_end
-        yield
-        own_end.close()
+        try:
+            yield
+        finally:
+            own_end.close()  # which ends the server
 
 
 @contextmanager
