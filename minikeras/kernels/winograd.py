@@ -30,7 +30,7 @@ _B = np.array(
     ]
 )
 _G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-_AA, _BB, _GG = (np.kron(matrix, matrix) for matrix in (_A, _B, _G))
+_AA, _BB, GG = (np.kron(matrix, matrix) for matrix in (_A, _B, _G))
 
 MOST_CHANNELS = 640
 """Channels up to which the rounding errors of `docs/performance.md` hold."""
@@ -57,7 +57,7 @@ def suits(x: np.ndarray, other: np.ndarray, sizes: Ints, slide: Slide, channels:
 
 def transformed_kernel(w: np.ndarray) -> np.ndarray:
     """``G w G'`` (36, C, F) of a kernel (3, 3, C, F)."""
-    return (_GG.astype(w.dtype) @ w.reshape(9, -1)).reshape(36, *w.shape[2:])
+    return (GG.astype(w.dtype) @ w.reshape(9, -1)).reshape(36, *w.shape[2:])
 
 
 def convolve(
@@ -110,7 +110,7 @@ def kernel_grad(x: np.ndarray, g: np.ndarray, slide: Slide) -> np.ndarray:
 
 def kernel_of_transformed(total: np.ndarray) -> np.ndarray:
     """``G' w G`` (3, 3, C, F) of what `kernel_grad` gives."""
-    return (_GG.T.astype(total.dtype) @ total.reshape(36, -1)).reshape(3, 3, *total.shape[1:])
+    return (GG.T.astype(total.dtype) @ total.reshape(36, -1)).reshape(3, 3, *total.shape[1:])
 
 
 def _input_tiles(

@@ -21,6 +21,7 @@ from ..conv import transposed_kernel
 from ..epilogue import add_bias_and_activate
 from ..geometry import Ints, Padding, Slide, mirrored_padding, output_lengths
 from ..gradients import Gradients, one_by_one
+from ..winograd import MOST_CHANNELS
 from . import indirect, winograd
 from .activation import pass_positive, relu_grad
 from .jit import is_covered, plain
@@ -207,7 +208,7 @@ def _suits_winograd(images: int, sizes: Ints, slide: Slide, channels: Ints, grou
         return False
     results = math.prod(sizes)
     computed = math.prod(4 * -(-size // 4) for size in sizes)
-    is_wide = 16 <= min(channels) <= max(channels) <= winograd.MOST_CHANNELS
+    is_wide = 16 <= min(channels) <= max(channels) <= MOST_CHANNELS
     return is_wide and computed <= 2 * results and images * results >= LEAST_RESULTS
 
 

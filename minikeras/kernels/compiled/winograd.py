@@ -16,14 +16,12 @@ import numpy as np
 
 from ...core.memory import aligned_empty
 from ..geometry import Ints, Padding
+from ..winograd import GG
 from .indirect import Blocks
 from .jit import compiled
 from .product import aligned, fill, multiply, tile_shapes
 from .vectors import Vectors, inlined
 
-_G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-_GG = np.kron(_G, _G)  # G from both sides, for windows and transforms in a row
-MOST_CHANNELS = 640
 BLOCK_BYTES = 3 << 18
 """What a block's transforms take: less than a core's second-level cache."""
 
@@ -40,7 +38,7 @@ class Way(NamedTuple):
     def arranged(self, w: np.ndarray) -> np.ndarray:
         """``G w G'`` of a kernel (3, 3, C, F): (36, C, F)."""
         out = aligned_empty((36, *w.shape[2:]), w.dtype)
-        np.matmul(_GG.astype(w.dtype), w.reshape(9, -1), out=out.reshape(36, -1))
+        np.matmul(GG.astype(w.dtype), w.reshape(9, -1), out=out.reshape(36, -1))
         return out
 
     def writing(self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray, is_relu: bool) -> Blocks:
@@ -70,7 +68,7 @@ class Way(NamedTuple):
 
     def kernel_gradient(self, total: np.ndarray) -> np.ndarray:
         """``G' total G``: the gradient in the kernel, (9, C F)."""
-        return _GG.T.astype(total.dtype) @ total.reshape(36, -1)
+        return GG.T.astype(total.dtype) @ total.reshape(36, -1)
 
 
 def _layout(x: np.ndarray, out: Ints, padding: Padding) -> tuple[np.ndarray, int]:
