@@ -19,7 +19,7 @@ def registers() -> tuple[int, tuple[int, ...]]:
     """Bytes in a vector register; and how many rows of 1, 2, … vectors of sums all registers together hold."""
     features = imported("llvmlite.binding").get_host_cpu_features()
     if features.get("avx512f"):
-        return 64, (8, 8, 8, 7)
+        return 64, (8, 10, 8, 7)
     return 32 if features.get("avx") else 16, (8, 6)
 
 
