@@ -109,6 +109,18 @@ def test_weights_go_into_a_model_with_other_names_by_the_count_of_their_classes(
     same_weights(model, other)
 
 
+def test_calls_of_models_are_counted_as_in_keras_3_in_its_h5_files_too(tmp_path):
+    original = FOLDER / "keras3" / "written" / "graph.keras"
+    model, config = load_model(original, compile=False), config_of(original)
+    model.save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        file.attrs["model_config"] = json.dumps({"class_name": "Functional", "config": config["config"]})
+        file.attrs["keras_version"] = "3.15.1"
+    x = several(np.load(original.with_suffix(".npz")), "x")
+    for own, its in zip(load_model(tmp_path / "m.h5").predict(x), model.predict(x), strict=True):
+        np.testing.assert_array_equal(own, its)
+
+
 def test_a_graph_of_models_is_written_as_keras_3_wrote_it(tmp_path):
     original = FOLDER / "keras3" / "written" / "graph.keras"
     load_model(original).save(tmp_path / "m.keras")
