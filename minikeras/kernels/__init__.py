@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..core.tiers import tiered
 from . import compiled
-from .activation import relu_grad
+from .activation import relu, relu_grad
 from .conv import conv, conv_input_grad, conv_kernel_grad
 from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
 from .entropy import (
@@ -26,6 +26,7 @@ from .pool import average_pool, average_pool_grad, max_pool, max_pool_values, po
 from .product import matmul
 from .reduction import channel_sum, middle_sum
 from .resize import block_sum, upsample_linear, upsample_linear_grad, upsample_nearest
+from .squashing import sigmoid, sigmoid_grad, tanh, tanh_grad
 from .steps import (
     adadelta_step,
     adagrad_step,
@@ -72,15 +73,20 @@ __all__ = [
     "output_lengths",
     "pool_gather",
     "pool_scatter",
+    "relu",
     "relu_conv_gradients",
     "relu_grad",
     "rmsprop_step",
     "sgd_step",
+    "sigmoid",
+    "sigmoid_grad",
     "softmax",
     "softmax_cross_entropy",
     "softmax_cross_entropy_grad",
     "softmax_grad",
     "step_length",
+    "tanh",
+    "tanh_grad",
     "taps",
     "transposed_length",
     "upsample_linear",

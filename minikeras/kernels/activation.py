@@ -1,10 +1,19 @@
-"""The gradient of what a contraction's last pass applies, a block at a time."""
+"""The rectifier and its gradient, a block at a time."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from .blocks import over_blocks
+
+
+def relu(x: np.ndarray) -> np.ndarray:
+    """``max(x, 0)``; NaN stays."""
+    if not x.ndim:
+        return np.asarray(np.maximum(x, 0))
+    y = np.empty(x.shape, x.dtype)
+    over_blocks(lambda part: np.maximum(x[part], 0, out=y[part]), x, y)
+    return y
 
 
 def relu_grad(delta: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from .. import kernels
 from ..core import config
 from ..core.primitive import Primitive, primitive
 from ..core.tensor import Tensor
 from ..kernels.entropy import quotient
-from ..kernels.epilogue import add_bias_and_activate
 
 # ---------------------------------------------------------------------- piecewise constant
 
@@ -356,7 +356,7 @@ cosh.vjps(x=lambda g, x: g * sinh(x))
 @primitive
 def tanh(x: Any) -> Any:
     """Hyperbolic tangent."""
-    return np.tanh(x)
+    return kernels.tanh(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else np.tanh(x)
 
 
 tanh.vjps(x=lambda g, out: tanh_grad(g, out))
@@ -365,9 +365,7 @@ tanh.vjps(x=lambda g, out: tanh_grad(g, out))
 @primitive
 def tanh_grad(delta: Any, y: Any) -> Any:
     """``delta * (1 - y**2)``: back through tanh, from its value ``y``."""
-    result = np.multiply(y, y, out=np.empty_like(y))
-    np.subtract(1, result, out=result)
-    return np.multiply(result, delta, out=result)
+    return kernels.tanh_grad(delta, y)
 
 
 tanh_grad.vjps(delta=lambda g, y: tanh_grad(g, y), y=lambda g, delta, y: g * delta * (y * -2.0))
@@ -376,9 +374,7 @@ tanh_grad.vjps(delta=lambda g, y: tanh_grad(g, y), y=lambda g, delta, y: g * del
 @primitive
 def sigmoid(x: Any) -> Any:
     """``1 / (1 + exp(-x))``, without overflow at either end."""
-    result = np.array(x, np.result_type(x, np.float16))  # floats as they are, integers to floats
-    add_bias_and_activate(result, None, "sigmoid")
-    return result
+    return kernels.sigmoid(np.asarray(x, np.result_type(x, np.float16)))  # floats as they are, integers to floats
 
 
 sigmoid.vjps(x=lambda g, out: sigmoid_grad(g, out))
@@ -387,9 +383,7 @@ sigmoid.vjps(x=lambda g, out: sigmoid_grad(g, out))
 @primitive
 def sigmoid_grad(delta: Any, y: Any) -> Any:
     """``delta * y * (1 - y)``: back through the sigmoid, from its value ``y``."""
-    result = np.subtract(1, y, out=np.empty_like(y))
-    np.multiply(result, y, out=result)
-    return np.multiply(result, delta, out=result)
+    return kernels.sigmoid_grad(delta, y)
 
 
 sigmoid_grad.vjps(delta=lambda g, y: sigmoid_grad(g, y), y=lambda g, delta, y: g * delta * (1.0 - y * 2.0))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minikeras import ops
+from minikeras.ops.elementwise import sigmoid_grad, tanh_grad
 from minikeras.ops.epilogue import relu_grad
 from tests.kernels import oracles
 
@@ -398,6 +399,12 @@ def _others():
     )
     yield Case("middle_sum", set(), lambda x: ops.sum(x, axis=(1, 2)), [x], lambda x: x.sum(axis=(1, 2)))
     yield Case("middle_sum, mean", set(), lambda x: ops.mean(x, axis=(2, 1)), [x], lambda x: x.mean(axis=(1, 2)))
+    for function in ("relu", "tanh", "sigmoid"):
+        yield Case(function, set(), getattr(ops, function), [x], ACTIVATIONS[function])
+        yield Case(f"{function} of a number", set(), getattr(ops, function), [np.array(0.5)], ACTIVATIONS[function])
+    y = np.tanh(other)
+    yield Case("tanh_grad", set(), tanh_grad, [x, y], lambda g, y: g * (1 - y * y))
+    yield Case("sigmoid_grad", set(), sigmoid_grad, [x, y], lambda g, y: g * y * (1 - y))
     y = np.maximum(other, 0)
     yield Case("relu_grad", set(), lambda g: relu_grad(g, y.astype(g.dtype)), [x], lambda g: np.where(y > 0, g, 0))
     yield Case("relu_grad of a number", set(), lambda g: relu_grad(g, g), [np.array(2.0)], lambda g: g)

@@ -26,11 +26,17 @@ conv, depthwise, winograd = (sys.modules[f"minikeras.kernels.{name}"] for name i
 
 CASES = {case.name: case for case in cases()}
 TIERS = {  # the files of each tier of kernels
-    "numpy": "activation blocks conv depthwise epilogue lowering normalization pool reduction resize winograd".split(),  # noqa: SIM905
+    "numpy": [
+        *("activation", "blocks", "conv", "depthwise", "epilogue", "lowering", "normalization", "pool", "reduction"),
+        *("resize", "squashing", "winograd"),
+    ],
 }
 WHOLE = {  # what can't be cut
     "channel_affine, channels of the first axis",
     "relu_grad of a number",
+    "relu of a number",
+    "tanh of a number",
+    "sigmoid of a number",
     "batch_norm, channels of the first axis",
     "batch_norm without scale, channels of the first axis",
 }

@@ -54,7 +54,7 @@ def average_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding
         return pool.average_pool(x, window=window, strides=strides, padding=padding)
     plan = _plan(x.shape[1:], window, strides, padding)
     y = np.empty((len(x), *plan.output), x.dtype)
-    _run(_average_pool, plan.numbers, x, y)
+    _run(_average_pool, (*plan.numbers, False), x, y)
     return y
 
 
@@ -64,8 +64,29 @@ def average_pool_grad(g: np.ndarray, *, input_size: Ints, window: Ints, strides:
         return pool.average_pool_grad(g, input_size=input_size, window=window, strides=strides, padding=padding)
     plan = _plan((*input_size, g.shape[-1]), window, strides, padding)
     dx = np.empty((len(g), *input_size, g.shape[-1]), g.dtype)
-    _run(_average_pool_grad, (*plan.numbers, plan.is_alone, plan.is_tiled), dx, g)
+    _run(_average_pool_grad, (*plan.numbers, False, plan.is_alone, plan.is_tiled), dx, g)
     return dx
+
+
+def sum_of_windows(x: np.ndarray, window: Ints) -> np.ndarray | None:
+    """Sums over windows that cover `x` side by side; None where only NumPy's `block_sum` does that."""
+    if not _is_covered(x):
+        return None
+    plan = _plan(x.shape[1:], window, window, ((0, 0),) * len(window))
+    y = np.empty((len(x), *plan.output), x.dtype)
+    _run(_average_pool, (*plan.numbers, True), x, y)
+    return y
+
+
+def repeat_over_windows(x: np.ndarray, window: Ints) -> np.ndarray | None:
+    """Each element all over a window of its own; None where only NumPy's `upsample_nearest` does that."""
+    if not _is_covered(x):
+        return None
+    shape = (*[n * k for n, k in zip(x.shape[1:-1], window, strict=True)], x.shape[-1])
+    plan = _plan(shape, window, window, ((0, 0),) * len(window))
+    y = np.empty((len(x), *shape), x.dtype)
+    _run(_average_pool_grad, (*plan.numbers, True, True, True), y, x)
+    return y
 
 
 class Plan(NamedTuple):
@@ -268,7 +289,7 @@ def _scatter(  # type: ignore[no-untyped-def]
 
 
 @compiled_apart
-def _average_pool(x, y, first, last, size, sizes, window, strides, before):  # type: ignore[no-untyped-def]
+def _average_pool(x, y, first, last, size, sizes, window, strides, before, is_sum):  # type: ignore[no-untyped-def]
     n, o = np.uintp(size[3]), np.uintp(first * sizes[0] * sizes[1] * sizes[2] * size[3])
     count, (offsets, taps) = window[0] * window[1] * window[2], _tables(size, window)
     for line in range(first * sizes[0] * sizes[1], last * sizes[0] * sizes[1]):
@@ -281,7 +302,7 @@ def _average_pool(x, y, first, last, size, sizes, window, strides, before):  # t
             if not _is_inside(size, plane, row, column, window):
                 base, begin = _start(size, image, 0, 0, 0), count + ROOM
                 found = _find(offsets, taps, begin, size, plane, row, column, window)
-            weight = y.dtype.type(1 / max(found, 1))
+            weight = y.dtype.type(1 if is_sum else 1 / max(found, 1))
             e, end = begin + found % 4, begin + found
             if found < 4:
                 for c in range(n):
@@ -304,7 +325,7 @@ def _average_pool(x, y, first, last, size, sizes, window, strides, before):  # t
 
 @compiled_apart
 def _average_pool_grad(  # type: ignore[no-untyped-def]
-    dx, g, first, last, size, sizes, window, strides, before, is_alone, is_tiled
+    dx, g, first, last, size, sizes, window, strides, before, is_sum, is_alone, is_tiled
 ):
     n, o = np.uintp(size[3]), np.uintp(first * sizes[0] * sizes[1] * sizes[2] * size[3])
     count, (offsets, taps) = window[0] * window[1] * window[2], _tables(size, window)
@@ -321,7 +342,7 @@ def _average_pool_grad(  # type: ignore[no-untyped-def]
             if not _is_inside(size, plane, row, column, window):
                 base, begin = _start(size, image, 0, 0, 0), count + ROOM
                 found = _find(offsets, taps, begin, size, plane, row, column, window)
-            weight = dx.dtype.type(1 / max(found, 1))
+            weight = dx.dtype.type(1 if is_sum else 1 / max(found, 1))
             for e in range(begin, begin + found):
                 p = base + offsets[e]
                 if is_alone:
