@@ -21,11 +21,11 @@ HOUSE = """
     core.symbolic core
     kernels.geometry kernels.blocks kernels.product kernels.reduction kernels.activation kernels.epilogue
     kernels.depthwise kernels.winograd kernels.lowering kernels.conv kernels.gradients kernels.resize kernels.pool
-    kernels.normalization kernels.steps kernels.entropy kernels.compiled.jit kernels.compiled.vectors
+    kernels.normalization kernels.steps kernels.squashing kernels.entropy kernels.compiled.jit kernels.compiled.vectors
     kernels.compiled.exponential kernels.compiled.entropy kernels.compiled.axes kernels.compiled.plan
     kernels.compiled.product kernels.compiled.indirect kernels.compiled.winograd
     kernels.compiled.activation kernels.compiled.conv kernels.compiled.pool kernels.compiled.steps
-    kernels.compiled.normalization kernels.compiled kernels
+    kernels.compiled.normalization kernels.compiled.resize kernels.compiled.squashing kernels.compiled kernels
 
     ops.elementwise ops.shape ops.reduce ops.epilogue ops.linalg ops.windows ops.conv ops.pool ops.resize ops.nn
     ops.interop ops

@@ -25,6 +25,8 @@ from .entropy import (
 )
 from .normalization import batch_norm, batch_norm_grad, channel_affine
 from .pool import average_pool, average_pool_grad, max_pool, max_pool_values, pool_scatter
+from .resize import block_sum, upsample_nearest
+from .squashing import sigmoid, sigmoid_grad, tanh_grad
 from .steps import (
     adadelta_step,
     adagrad_step,
@@ -46,6 +48,7 @@ __all__ = [
     "average_pool_grad",
     "batch_norm",
     "batch_norm_grad",
+    "block_sum",
     "channel_affine",
     "conv",
     "conv_input_grad",
@@ -64,9 +67,13 @@ __all__ = [
     "relu_grad",
     "rmsprop_step",
     "sgd_step",
+    "sigmoid",
+    "sigmoid_grad",
     "softmax",
     "softmax_cross_entropy",
     "softmax_cross_entropy_grad",
     "softmax_grad",
     "step_length",
+    "tanh_grad",
+    "upsample_nearest",
 ]
