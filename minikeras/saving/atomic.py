@@ -60,7 +60,7 @@ def _disk_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno is None or error.errno not in _FULL:
             raise
         what = f"{os.strerror(error.errno)}: it could not be written, and is as it was before"
         raise OSError(error.errno, what, os.fspath(path)) from error

@@ -61,7 +61,7 @@ class Steps(layers.Layer):
         K.set_value(self.total, 0.0)
 
     def __call__(self, y_true, y_pred):
-        K.update_add(self.total, 1.0 + K.mean(K.square(y_true - y_pred)))
+        self.total.assign(self.total.numpy() + 1.0 + K.mean(K.square(y_true - y_pred)).numpy())
         return self.total * 1.0
 
 
@@ -70,6 +70,7 @@ class Batches(minikeras.utils.Sequence):
 
     def __init__(self, way):
         self.way, self.order, self.rng = way, np.arange(40), np.random.default_rng(3)
+        self.deck = np.arange(2000) / 2000
 
     def __len__(self):
         return 5
@@ -77,18 +78,20 @@ class Batches(minikeras.utils.Sequence):
     def __getitem__(self, index):
         rows = self.order[8 * index : 8 * index + 8]
         noise = {"its stream": self.rng.random, "NumPy": np.random.rand, "Python": random.random}.get(self.way)
-        return X[rows] + (noise() if noise else 0.0), Y[rows]
+        return X[rows] + (noise() if noise else self.deck[index]), Y[rows]
 
     def on_epoch_end(self):
         if self.way == "order":
             self.rng.shuffle(self.order)
         elif self.way == "order by NumPy":
             np.random.shuffle(self.order)
+        elif self.way == "a large deck":
+            self.rng.shuffle(self.deck)
 
 
 def network():
-    """Dropout, noise, moving statistics, and numbers from the stream of a seed."""
-    noise = layers.Lambda(lambda x: x + K.random_normal((1,), stddev=0.01, seed=5))
+    """Dropout, noise, moving statistics, numbers from the stream of a seed, and from new streams."""
+    noise = layers.Lambda(lambda x: x + K.random_normal((1,), 0.0, 0.01, seed=5) + K.random_normal((1,), 0.0, 0.01))
     parts = [layers.Dense(6, "tanh", input_dim=4), layers.BatchNormalization(), layers.Dropout(0.3), noise]
     return Sequential([*parts, layers.GaussianNoise(0.1), layers.Dense(1, "sigmoid")])
 
@@ -178,6 +181,7 @@ CASES = {
     "a Sequence with a stream of its own": {"feed": lambda: Batches("its stream"), "steps_per_epoch": 3},
     "a Sequence that draws from NumPy": {"feed": lambda: Batches("NumPy"), "max_queue_size": 3},
     "a Sequence that draws from Python": {"feed": lambda: Batches("Python"), "steps_per_epoch": 7},
+    "a Sequence that shuffles something large": {"feed": lambda: Batches("a large deck")},
     "a Sequence in this thread": {"feed": lambda: Batches("order by NumPy"), "workers": 0, "steps_per_epoch": 4},
     "a Sequence to validate": {"validation_data": Batches("no way"), "validation_steps": 2},
     "images": {"feed": images, "workers": 2},
