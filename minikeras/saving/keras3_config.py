@@ -54,18 +54,19 @@ def output_names(model: Mapping[str, Any]) -> list[str]:
     return [config["layers"][-1]["config"]["name"]]
 
 
-def _model(model: dict[str, Any]) -> dict[str, Any]:
+def _model(model: dict[str, Any], frozen: bool = False) -> dict[str, Any]:
     config = model["config"]
+    frozen = frozen or config.get("trainable") is False
     if model["class_name"] == "Sequential":
-        return _sequential(config)
+        return _sequential(config, frozen)
     inside = {layer["name"]: layer["class_name"] for layer in config["layers"]}
     described = []
     for layer in config["layers"]:
         nodes = [[_inbound(place, layer["name"], inside) for place in node] for node in layer["inbound_nodes"]]
-        described.append({**_layer(layer), "name": layer["name"], "inbound_nodes": nodes})
+        described.append({**_layer(layer, frozen), "name": layer["name"], "inbound_nodes": nodes})
     graph = {
         "name": config["name"],
-        "trainable": config.get("trainable", True),
+        "trainable": not frozen,
         "layers": described,
         "input_layers": _ends(config["input_layers"], inside),
         "output_layers": _ends(config["output_layers"], inside),
@@ -76,16 +77,16 @@ def _model(model: dict[str, Any]) -> dict[str, Any]:
     return {"module": module, "class_name": name, "config": graph, "registered_name": name}
 
 
-def _sequential(config: dict[str, Any]) -> dict[str, Any]:
+def _sequential(config: dict[str, Any], frozen: bool) -> dict[str, Any]:
     inside, shape = config["layers"], config.get("build_input_shape")
-    described = [_layer(layer) for layer in inside]
+    described = [_layer(layer, frozen) for layer in inside]
     if inside and inside[0]["class_name"] != "InputLayer":
         first = inside[0]["config"]
         shape = first.get("batch_input_shape") or shape
         if shape:
             start = {"name": f"{first['name']}_input", "batch_input_shape": shape}
             described.insert(0, _layer({"class_name": "InputLayer", "config": start}))
-    chain = {"name": config["name"], "trainable": config.get("trainable", True), "layers": described}
+    chain = {"name": config["name"], "trainable": not frozen, "layers": described}
     build = {"input_shape": shape} if shape else None
     if build:
         chain["build_input_shape"] = shape
@@ -93,10 +94,11 @@ def _sequential(config: dict[str, Any]) -> dict[str, Any]:
     return {**found, "build_config": build} if build else found
 
 
-def _layer(layer: Mapping[str, Any]) -> dict[str, Any]:
+def _layer(layer: Mapping[str, Any], frozen: bool = False) -> dict[str, Any]:
+    """A layer's description; a layer of a frozen model is frozen itself in Keras 3."""
     name, config = layer["class_name"], dict(layer["config"])
     if name in MODELS:
-        return _model({"class_name": name, "config": config})
+        return _model({"class_name": name, "config": config}, frozen)
     what = f"{name} {config.get('name')!r}"
     if name in _ABSENT:
         raise ValueError(f"{what}: a .keras file can't hold it, as Keras 3 has no such layer. {_HINT}")
@@ -105,6 +107,8 @@ def _layer(layer: Mapping[str, Any]) -> dict[str, Any]:
         extra = {"sparse": False, "ragged": False, "name": config["name"], "optional": False}
         return _object("keras.layers", name, given | extra)
     config.pop("batch_input_shape", None)
+    if frozen:
+        config["trainable"] = False
     for argument, harmless in _OWN.get(name, {}).items():
         value = config.pop(argument, None)
         if harmless is not None and value not in (None, *harmless) and config.get("interpolation") != "nearest":
@@ -112,7 +116,7 @@ def _layer(layer: Mapping[str, Any]) -> dict[str, Any]:
     if "activity_regularizer" in config and config["activity_regularizer"] is None:
         del config["activity_regularizer"]
     if isinstance(config.get("layer"), Mapping):
-        config["layer"] = _layer(config["layer"])
+        config["layer"] = _layer(config["layer"], frozen)
     if isinstance(config.get("activation"), str):
         config["activation"] = _activation(config["activation"], what)
     if name == "LeakyReLU":

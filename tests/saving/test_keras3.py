@@ -187,6 +187,21 @@ def test_nested_graphs_come_back(tmp_path):
         np.testing.assert_array_equal(own, its)
 
 
+def test_a_frozen_model_is_frozen_in_each_of_its_layers(tmp_path):
+    inner = Sequential([layers.Dense(4, input_dim=3), Sequential([layers.BatchNormalization(name="norm")])])
+    inner.trainable = False
+    model = Sequential([inner, layers.Dense(2)])
+    model.compile("adam", "mse")
+    model.train_on_batch(np.ones((4, 3)), np.ones((4, 2)))
+    model.save(tmp_path / "m.keras")
+    described = config_of(tmp_path / "m.keras")["config"]["layers"][1]
+    norm = described["config"]["layers"][2]["config"]["layers"]
+    assert [layer["config"].get("trainable") for layer in [described, *norm[1:]]] == [False, False]
+    loaded = load_model(tmp_path / "m.keras")
+    assert len(loaded.trainable_weights) == 2
+    same_weights(model, loaded)
+
+
 def test_weights_stand_where_keras_3_looks_for_them(tmp_path):
     inside = Sequential([layers.Dense(2, input_dim=2), layers.BatchNormalization(name="norm")], name="inside")
     wrapped = layers.TimeDistributed(layers.Dense(3), name="each", input_shape=(3, 2))
