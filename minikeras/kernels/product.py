@@ -18,7 +18,7 @@ def matmul(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         ndarray (..., M, N)
     """
     products = x.size * y.shape[-1] if x.ndim >= y.ndim else x.shape[-2] * y.size
-    effort = products // 16
+    effort = max(products // 16, x.size + y.size)  # of a matrix and a vector, what is read counts
     if effort <= UNSHARED:
         return np.matmul(x, y)
     if x.ndim == y.ndim == 2:
