@@ -18,9 +18,9 @@ def matmul(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         ndarray (..., M, N)
     """
     products = x.size * y.shape[-1] if x.ndim >= y.ndim else x.shape[-2] * y.size
-    effort = max(products // 16, x.size + y.size)  # of a matrix and a vector, what is read counts
-    if effort <= UNSHARED:
+    if max(products // 16, x.size + y.size) <= UNSHARED:
         return np.matmul(x, y)
+    effort = max(products // 16, UNSHARED + 1)
     if x.ndim == y.ndim == 2:
         by_rows = len(x) >= y.shape[1]
         length = max(len(x), y.shape[1])

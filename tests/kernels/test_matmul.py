@@ -54,10 +54,10 @@ def test_blas_is_held_to_one_thread_for_what_isnt_shared():
     assert seen == [1, 3]
 
 
-def test_of_a_matrix_and_a_vector_all_elements_count(monkeypatch):
+def test_blas_is_held_for_a_matrix_and_a_vector_though_that_isnt_shared(monkeypatch):
     asked = []
     monkeypatch.setattr(product, "spread", lambda work, length, elements: asked.append(elements) or [work(slice(0, 1))])
     kernels.matmul(np.ones((1, 60)), np.ones((60, 80)))
     assert not asked
     kernels.matmul(np.ones((1, 100)), np.ones((100, 95)))
-    assert asked == [100 + 9500]
+    assert asked == [threads.UNSHARED + 1]
