@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from .. import layers, losses, metrics
 from ..backend import randomness
 from ..callbacks import Callback, CallbackList, ProgbarLogger
 from ..core import random
+from ..saving.errors import ModelFileError
 from ..utils.attributes import AttributeWatch, digest_of, put_back
 from ..utils.passes import Bookmark, global_states, set_global_states
 from .compilation import Compilable, each
@@ -62,6 +64,7 @@ class TrainingRun:
         self._params = params
         self._feeds = {"training": feed, "validation": validation}
         self._resumed: dict[str, Any] | None = None
+        self._path = ""
         self._watches: dict[str, AttributeWatch] = {}
         self.conditions: dict[str, Any] = {}
         self._baselines: dict[str, dict[str, Any]] = {}  # as they were before an epoch that goes on began once more
@@ -113,6 +116,7 @@ class TrainingRun:
         Raises:
             ValueError: If something differs; the message says what.
         """
+        self._path = path
         now = self.conditions = self._conditions()
         if then is None:
             return
@@ -174,16 +178,34 @@ class TrainingRun:
 
     def go_on(self, state: dict[str, Any]) -> None:
         """Take up a training whose `state` this is: where it stands is known at once, the rest follows by `restore`."""
+        with self._named():
+            for name in ("epoch", "batch"):
+                if type(state[name]) is not int or state[name] < 0:
+                    raise ValueError(f"{name} must be the number of one. Received: {state[name]!r:.100}")
+            for name in ("epoch", "batch", "last_size", "stopped"):
+                setattr(self, name, state[name])
         self._resumed = state
         self._params["resumed"] = True
-        for name in ("epoch", "batch", "last_size", "stopped"):
-            setattr(self, name, state[name])
 
     def restore(self) -> None:
-        """Put everything back; to be called when all callbacks have begun, also the epoch if one is in progress."""
-        state, model = self._resumed, self.model
-        if state is None:
-            return
+        """Put everything back; to be called when all callbacks have begun, also the epoch if one is in progress.
+
+        Raises:
+            ModelFileError: If something doesn't fit.
+        """
+        if self._resumed is not None:
+            with self._named():
+                self._restore(self._resumed)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ModelFileError(f"{self._path}: the training in it can't be gone on with: {error}") from error
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        model = self.model
         if not model.built:
             model.ensure_built(state["input_shapes"])
         model._bound()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .configurations import parse
+from .configurations import parse, values
 from .errors import ModelFileError
 from .npz import NpzReader, write_npz
 
@@ -68,7 +68,7 @@ def read_state(path: str | os.PathLike[str], form: int) -> dict[str, Any]:
                 raise ModelFileError(
                     f"{reader.path} has the format {found.get('format')!r}; this version of minikeras reads {form}"
                 )
-            state = decode(found.get("state"), lambda number: reader.read(f"{_ARRAY}{int(number)}"))
+            state = decode(found.get("state"), _once(reader))
         except ModelFileError:
             raise
         except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
@@ -76,6 +76,20 @@ def read_state(path: str | os.PathLike[str], form: int) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise ModelFileError(f"{reader.path} is damaged: it doesn't describe a state")
     return state
+
+
+def _once(reader: NpzReader) -> Callable[[int], np.ndarray]:
+    """Reads an array by its number, each of them once, so that a small file can't fill the memory with copies."""
+    taken: set[str] = set()
+
+    def read(number: int) -> np.ndarray:
+        name = f"{_ARRAY}{int(number)}"
+        if name in taken:
+            raise ValueError(f"it uses the array {name!r} twice")
+        taken.add(name)
+        return reader.read(name)
+
+    return read
 
 
 def encode(value: Any, arrays: list[np.ndarray], where: str = "") -> Any:
@@ -144,7 +158,7 @@ def decode(value: Any, array: Callable[[int], np.ndarray]) -> Any:
     if kind == "$float":
         return float(str(content))
     if kind == "$text":
-        return np.array(content[0], _text_dtype(content[1]))
+        return _text_array(content[0], np.dtype(content[1]))
     return _MAKERS[kind[1:]](decode(content, array))
 
 
@@ -159,11 +173,11 @@ def _number_kind(values: list[Any]) -> type | None:
     return None
 
 
-def _text_dtype(name: Any) -> np.dtype[Any]:
-    dtype = np.dtype(name)
-    if dtype.kind != "U" or dtype.itemsize > _LONGEST:
-        raise ValueError(f"{name!r:.50} is no type of text")
-    return dtype
+def _text_array(texts: Any, dtype: np.dtype[Any]) -> np.ndarray:
+    size = dtype.itemsize * sum(isinstance(text, str) for text in values(texts))
+    if dtype.kind != "U" or size > _LONGEST:
+        raise ValueError(f"{dtype} is no type of text, or {size} bytes of it are too many")
+    return np.array(texts, dtype)
 
 
 def _generator_parts(generator: np.random.Generator) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import inspect
 import json
+import os
 import random
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -77,9 +79,20 @@ class AttributeWatch:
 
 
 def put_back(owner: Any, changes: dict[str, Any]) -> None:
-    """Give an object the attributes that `AttributeWatch.changes` found; streams and tensors are changed in place."""
+    """Give an object the attributes that `AttributeWatch.changes` found; streams and tensors are changed in place.
+
+    The changes may be a stranger's: a text that the constructor was given may be a path, and stays as it is.
+
+    Raises:
+        ValueError: If such a text, a method, or what Python itself keeps in an object, would be changed.
+    """
+    arguments = inspect.signature(type(owner)).parameters
     for key, value in changes.items():
         current = vars(owner).get(key)
+        given = key in arguments and isinstance(current, (str, os.PathLike))
+        method = callable(getattr(type(owner), key, None))
+        if key.startswith("__") or method or (given and value != current):
+            raise ValueError(f"{type(owner).__name__}: {key!r} can't become {value!r:.100}; it is {current!r:.100}")
         if isinstance(current, Tensor) and isinstance(value, np.ndarray):
             current.assign(value)
         elif isinstance(current, np.random.Generator) and isinstance(value, np.random.Generator):

@@ -19,7 +19,7 @@ if sys.platform != "linux":
 
 from tests.saving.fuzz import campaign, forked, formats, hdf5, zips
 
-CASES = {"npz": 300, "safetensors": 300, "h5": 60, "keras": 60, "weights.h5": 60}
+CASES = {"npz": 300, "safetensors": 300, "h5": 60, "keras": 60, "weights.h5": 60, "backup": 150}
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)

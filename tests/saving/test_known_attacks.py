@@ -27,9 +27,11 @@ import pytest
 
 import minikeras.models
 from minikeras import Sequential, layers
+from minikeras.callbacks import BackupAndRestore, ModelCheckpoint
 from minikeras.models import load_model
 from minikeras.registry import get_custom_objects
 from minikeras.saving import ModelFileError
+from minikeras.saving.states import read_state, write_state
 from minikeras.utils import get_file
 from tests.saving.fuzz.zips import Member, Zip, npy
 from tests.saving.watch import watched
@@ -587,6 +589,48 @@ def test_what_is_known_by_name_comes_from_the_caller_alone(suffix, tmp_path):
     layer["custom_objects"] = {"Mine": "Dense"}
     assert_layer_refused(tmp_path, suffix, layer, "Mine")
     assert "Mine" not in get_custom_objects()
+
+
+# ---------------------------------------------------------------------- trainings that were broken off
+
+
+def trained(folder, *callbacks):
+    model = dense()
+    model.compile("sgd", "mse")
+    keeper = BackupAndRestore(folder / "kept", delete_checkpoint=False)
+    model.fit(np.ones((4, 4)), np.ones((4, 4)), epochs=1, verbose=0, callbacks=[keeper, *callbacks])
+    return folder / "kept" / "training.npz"
+
+
+def test_a_broken_off_training_does_not_say_where_callbacks_write(tmp_path):
+    """A file of a training holds the attributes of callbacks that changed: a path is none of them."""
+    own = os.fspath(tmp_path / "own.npz")
+    path = trained(tmp_path, ModelCheckpoint(own, monitor="loss"))
+    state = read_state(path, 1)
+    for change in ({"filepath": os.fspath(tmp_path / "evil.npz")}, {"__dict__": {"filepath": "evil.npz"}}):
+        state["run"]["callbacks"]["ModelCheckpoint 1"] = change
+        write_state(path, state, 1)
+        with pytest.raises(ModelFileError, match=r"training.npz: .*ModelCheckpoint: '.*' can't become"):
+            trained(tmp_path, ModelCheckpoint(own, monitor="loss"))
+    assert {path.name for path in tmp_path.iterdir()} == {"kept", "own.npz"}
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ([{"$array": 0}] * 50_000, "uses the array 'arrays/0' twice"),
+        ({"$text": [["a"] * 50_000, "<U4000000"]}, "are too many"),
+        ({"$generator": {"bit_generator": "os.system"}}, "'os.system'"),
+        ({"$object": 1}, "'object'"),
+        ({"$array": -1}, "arrays/-1"),
+    ],
+)
+def test_a_broken_off_training_that_grows_or_names_what_is_not_there(state, words, tmp_path):
+    path = tmp_path / "training.npz"
+    text = json.dumps({"format": 1, "state": {"a": state}}).encode()
+    members = {"state.npy": npy(np.frombuffer(text, np.uint8)), "arrays/0.npy": npy(np.zeros(10**4))}
+    path.write_bytes(Zip([Member(name.encode(), data) for name, data in members.items()]).build())
+    assert_refused(path, words, load=lambda path: read_state(path, 1))
 
 
 # ---------------------------------------------------------------------- the tests' own tools

@@ -70,6 +70,8 @@ def _expected(event: str, arguments: tuple[Any, ...]) -> bool:
         return arguments[0] == sys.executable and os.path.basename(arguments[1][3]) == "hdf5_child.py"
     if event in ("exec", "compile", "marshal.loads", "code.__new__"):  # importing does all of it
         return _importing()
+    if event == "os.mkdir":  # of a folder that is there, which os.makedirs(exist_ok=True) tries
+        return os.path.isdir(arguments[0])
     return event == "ctypes.dlopen" and _importing()
 
 

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from minikeras import Input, Model, Sequential, layers
+from minikeras import Input, Model, Sequential, callbacks, layers
 from minikeras.core.random import seed_scope
 from minikeras.models import load_model
+from minikeras.saving import ModelFileError
 
 from . import hdf5, zips
 from .values import change_bytes, change_json
@@ -278,12 +279,75 @@ class Keras(Format):
         return changed, " + ".join([what, *done])
 
 
+class Backup(Npz):
+    """The file of a training that was broken off."""
+
+    suffix = ".npz"
+
+    def _files(self, model: Any) -> list[bytes]:
+        return [self._trained(model, epochs, steps) for epochs, steps in ((1, "epoch"), (2, 1))]
+
+    def _trained(self, model: Any, epochs: int, steps: Any) -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            backup = callbacks.BackupAndRestore(folder, save_freq=steps, delete_checkpoint=False)
+            self._fit(model, backup, epochs)
+            return Path(backup.path).read_bytes()
+
+    def mutated(self, rng: Random) -> tuple[bytes, str]:
+        def inner(name: str, content: bytes, rng: Random) -> bytes:
+            return zips.changed_npy("model.npy" if name == "state.npy" else name, content, rng)
+
+        index = rng.randrange(len(self.seeds))
+        self.model = self.models[max(index // 2 - 1, 0)]  # the first has twice as many files
+        return zips.mutated(self.seeds[index], rng.choice(self.seeds), rng, inner)
+
+    def load(self, path: str, rng: Random) -> Any:
+        """The model whose training was gone on with: one that has reached its end, so that nothing is trained."""
+        try:
+            self._fit(self.model, BackupAndRestore(path), 1)
+        except ValueError as error:
+            if "begun under other conditions" in str(error):
+                raise ModelFileError(str(error)) from error
+            raise
+        return self.model
+
+    def differs(self, path: str, model: Any) -> str:
+        return ""
+
+    @staticmethod
+    def _fit(model: Any, backup: Any, epochs: int) -> None:
+        x = [np.ones((2, *shape[1:])) for shape in as_list(model.input_shape)]
+        y = np.ones((2, *model.output_shape[1:]))
+        others = [callbacks.EarlyStopping(monitor="loss", patience=9), callbacks.ReduceLROnPlateau(monitor="loss")]
+        model.fit(x if len(x) > 1 else x[0], y, epochs=epochs, verbose=0, callbacks=[backup, *others])
+
+
+class BackupAndRestore(callbacks.BackupAndRestore):
+    """Goes on with the training in a file, and writes none."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(os.path.dirname(path), delete_checkpoint=False)
+        self._own_path = path
+
+    @property
+    def path(self) -> str:
+        return self._own_path
+
+    def _write(self, state: dict[str, Any]) -> None:
+        pass
+
+
+def as_list(shapes: Any) -> list[Any]:
+    return shapes if isinstance(shapes, list) else [shapes]
+
+
 FORMATS: dict[str, Callable[[], Format]] = {
     "npz": Npz,
     "safetensors": Safetensors,
     "h5": H5,
     "keras": Keras,
     "weights.h5": WeightsH5,
+    "backup": Backup,
 }
 
 

@@ -151,7 +151,7 @@ def mutated(data: bytes, other: bytes, rng: Random, inner: Callable[[str, bytes,
         for _ in range(rng.choice([1, 1, 1, 2, 3])):
             member = rng.choice(plan.members)
             if rng.random() < 0.5:  # what isn't an array is rarer and says more
-                texts = [m for m in plan.members if m.name in (b"model.npy", b"config.json")]
+                texts = [m for m in plan.members if m.name in (b"model.npy", b"state.npy", b"config.json")]
                 member = rng.choice(texts or [member])
             member.data = inner(member.name.decode(), member.data, rng)
             done.append(f"content of {member.name.decode()}")
