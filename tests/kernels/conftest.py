@@ -22,7 +22,10 @@ def _numpy_tier():
 def tier(request, _numpy_tier, monkeypatch):
     """Run a test with NumPy's kernels, and with the compiled ones: small results go the ways of larger ones too."""
     monkeypatch.setattr(sys.modules["minikeras.kernels.conv"], "FEW_OUTPUTS", 12)
-    monkeypatch.setattr(sys.modules["minikeras.kernels.compiled.conv"], "LEAST_RESULTS", 1)
+    compiled_conv = sys.modules["minikeras.kernels.compiled.conv"]
+    monkeypatch.setattr(compiled_conv, "KERNEL_RESULTS", 0)
+    monkeypatch.setattr(compiled_conv, "EVEN_CHANNELS", 1)
+    monkeypatch.setattr(compiled_conv, "MOST_GAIN", 100)
     monkeypatch.setattr(sys.modules["minikeras.kernels.winograd"], "LEAST_RESULTS", 256)
     with tiers.kernels_scope(request.param):
         yield request.param

@@ -16,6 +16,7 @@ from tests.kernels import oracles
 pytest.importorskip("numba")
 
 plan = sys.modules["minikeras.kernels.compiled.plan"]
+indirect = sys.modules["minikeras.kernels.compiled.indirect"]
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +24,7 @@ def _compiled(monkeypatch):
     with tiers.kernels_scope("numba"):
         tiers.set_winograd(False)
         yield
-    plan.plan.cache_clear()
+    indirect._plan_of.cache_clear()
 
 
 def assert_convolves(x_shape, window, filters, *, padding=1, strides=1, dilation=1, groups=1, dtype=np.float64):
@@ -70,7 +71,7 @@ def test_few_filters_are_sums_over_channels(filters):
 def test_images_may_be_cut_into_slabs_of_rows(lengths, options, positions, monkeypatch):
     monkeypatch.setattr(plan, "POSITIONS", positions)
     monkeypatch.setattr(plan, "LEAST_POSITIONS", 1)
-    plan.plan.cache_clear()
+    indirect._plan_of.cache_clear()
     assert_convolves((3, *lengths, 4), (3,) * len(lengths), 5, **options)
 
 

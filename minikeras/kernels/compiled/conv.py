@@ -28,8 +28,10 @@ from .jit import is_covered, plain
 
 Way = indirect.Way | winograd.Way
 
-LEAST_RESULTS = 256
-"""Pixels of the output from which Winograd's algorithm pays."""
+EVEN_CHANNELS, MOST_GAIN = 21, 2.5
+"""Channels of both sides at which Winograd's products save what its transforms cost, and what it saves at most."""
+KERNEL_RESULTS = 300
+"""Results that could be computed while Winograd's algorithm transforms the kernel."""
 FEW = 3
 """Filters up to which it pays to fill the vectors with channels, and sum those afterwards."""
 CHUNK_BYTES = 1 << 19
@@ -200,16 +202,15 @@ def _is_covered(x: np.ndarray, *others: np.ndarray | None) -> bool:
 
 
 def _suits_winograd(images: int, sizes: Ints, slide: Slide, channels: Ints, groups: int) -> bool:
-    """Whether the products saved outweigh the transforms, that of the kernel included.
-
-    Tiles of 4 x 4 results mustn't go far beyond the edge.
-    """
+    """Whether Winograd's algorithm computes more results, those of tiles beyond the edge too, in less time (measured)."""
     if slide[:3] != ((3, 3), (1, 1), (1, 1)) or groups > 1 or not tiers.winograd():
         return False
-    results = math.prod(sizes)
-    computed = math.prod(4 * -(-size // 4) for size in sizes)
-    is_wide = 16 <= min(channels) <= max(channels) <= MOST_CHANNELS
-    return is_wide and computed <= 2 * results and images * results >= LEAST_RESULTS
+    if min(channels) < 16 or max(channels) > MOST_CHANNELS:
+        return False
+    computed = images * math.prod(4 * -(-size // 4) for size in sizes)
+    both = 2 * math.prod(channels) / sum(channels)  # harmonic mean: transforms are of each side, products of both
+    gain = min(both / EVEN_CHANNELS, MOST_GAIN)
+    return computed / gain + KERNEL_RESULTS < images * math.prod(sizes)
 
 
 def _has_few(way: Way, filters: int, channels: int) -> TypeGuard[indirect.Way]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -68,23 +69,28 @@ class Way(NamedTuple):
         return total
 
     def _plan(self, x: np.ndarray, out: np.ndarray) -> Plan:
-        return plan(
-            self.parts,
-            Shapes(
-                images=len(x),
-                lengths=three(x.shape[1:-1]),
-                channels=x.shape[-1],
-                outputs=three(out.shape[1:-1]),
-                filters=out.shape[-1],
-                strides=three(self.strides),
-                steps=three(self.steps),
-                groups=x.shape[-1] if self.channelwise else self.groups,
-                channelwise=self.channelwise,
-                itemsize=x.itemsize,
-            ),
-        )
+        return _plan_of(self, x.shape, out.shape, x.itemsize)
 
 
+@functools.lru_cache(maxsize=256)
+def _plan_of(way: Way, x: Ints, out: Ints, itemsize: int) -> Plan:
+    """The plan for arrays of these shapes."""
+    shapes = Shapes(
+        images=x[0],
+        lengths=three(x[1:-1]),
+        channels=x[-1],
+        outputs=three(out[1:-1]),
+        filters=out[-1],
+        strides=three(way.strides),
+        steps=three(way.steps),
+        groups=x[-1] if way.channelwise else way.groups,
+        channelwise=way.channelwise,
+        itemsize=itemsize,
+    )
+    return plan(way.parts, shapes)
+
+
+@functools.lru_cache(maxsize=256)
 def way_of_convolution(sizes: Ints, slide: Slide, groups: int = 1) -> Way:
     """For results of `sizes`."""
     return Way(of_convolution(sizes, slide), slide.strides, (1,) * len(sizes), groups)

@@ -89,6 +89,7 @@ def of_convolution(sizes: Ints, slide: Slide) -> tuple[Part, ...]:
     return (Part(*map(three, (start, sizes, slide.window, slide.dilation, zeros), (0, 1, 1, 1, 0))),)
 
 
+@functools.lru_cache(maxsize=256)
 def of_adjoint(lengths: Ints, sizes: Ints, slide: Slide) -> tuple[tuple[Part, ...], tuple[Phase, ...]]:
     """The parts of a convolution's adjoint, from outputs of `sizes` to inputs of `lengths`: one for every phase."""
     found = phases(lengths, sizes, *slide)
@@ -102,7 +103,6 @@ def _part_of_phase(phase: Phase, lengths: Ints) -> Part:
     return Part(*map(three, (start, counts, phase.slide.window, phase.slide.dilation, first), (0, 1, 1, 1, 0)))
 
 
-@functools.lru_cache(maxsize=256)
 def plan(parts: tuple[Part, ...], shapes: Shapes) -> Plan:
     """Lay out what the parts of a convolution read and write."""
     axes = range(3)
