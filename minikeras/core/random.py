@@ -124,8 +124,10 @@ def set_seed_state(state: Any) -> None:
     """
     global _root
     try:
+        if state is not None and state["pool_size"] != np.random.SeedSequence(0).pool_size:
+            raise ValueError("another size of the pool")
         root = None if state is None else np.random.SeedSequence(**state)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"state must be what get_seed_state returned. Received: {state!r:.200}") from error
     with _lock:
         _root = root

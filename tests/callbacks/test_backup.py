@@ -28,6 +28,7 @@ from minikeras.optimizers import ScipyOptimizer
 from minikeras.preprocessing.image import ImageDataGenerator
 from minikeras.preprocessing.sequence import TimeseriesGenerator
 from minikeras.saving import ModelFileError
+from minikeras.saving.states import read_state, write_state
 
 X = np.random.default_rng(0).normal(size=(40, 4))
 Y = (X.sum(1, keepdims=True) > 0) * 1.0
@@ -419,3 +420,19 @@ def test_an_optimizer_of_all_samples_at_once_is_refused(tmp_path):
 def test_a_wrong_argument_is_named(arguments, error, message):
     with pytest.raises(error, match=f"BackupAndRestore: {message}"):
         BackupAndRestore(**{"backup_dir": "b", **arguments})
+
+
+def test_a_file_whose_content_makes_no_sense_is_refused_with_its_name(tmp_path):
+    short(tmp_path)
+    path = tmp_path / "b" / "training.npz"
+    kept = read_state(path, 1)
+    for change in (
+        {"weights": kept["run"]["weights"][:-1]},
+        {"epoch": "soon"},
+        {"random": {}},
+        {"callbacks": {"History 1": {"on_epoch_end": 3}}},
+        {"callbacks": {"History 1": {"__class__": 3}}},
+    ):
+        write_state(path, {**kept, "run": {**kept["run"], **change}}, 1)
+        with pytest.raises(ModelFileError, match=r"training.npz"):
+            short(tmp_path, epochs=3)
