@@ -33,7 +33,7 @@ from minikeras.registry import get_custom_objects
 from minikeras.saving import ModelFileError
 from minikeras.saving.states import read_state, write_state
 from minikeras.utils import get_file
-from tests.saving.fuzz.zips import Member, Zip, npy
+from tests.saving.fuzz.zips import Member, Zip, npy, parts
 from tests.saving.watch import watched
 
 h5py = pytest.importorskip("h5py")
@@ -631,6 +631,20 @@ def test_a_broken_off_training_that_grows_or_names_what_is_not_there(state, word
     members = {"state.npy": npy(np.frombuffer(text, np.uint8)), "arrays/0.npy": npy(np.zeros(10**4))}
     path.write_bytes(Zip([Member(name.encode(), data) for name, data in members.items()]).build())
     assert_refused(path, words, load=lambda path: read_state(path, 1))
+
+
+def test_a_count_of_steps_that_somebody_took_out_is_missed(tmp_path):
+    path = tmp_path / "m.keras"
+    model = dense()
+    model.compile("adam", "mse")
+    model.save(path)
+    members = dict(parts(path.read_bytes()))
+    metadata = json.loads(members["metadata.json"])
+    metadata["minikeras"]["training"]["iterations"] = None
+    members["metadata.json"] = json.dumps(metadata).encode()
+    path.write_bytes(Zip([Member(name.encode(), data) for name, data in members.items()]).build())
+    with pytest.warns(UserWarning, match=r"m.keras: loaded without the state of its optimizer"):
+        load_model(path)
 
 
 # ---------------------------------------------------------------------- the tests' own tools
