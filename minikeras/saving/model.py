@@ -181,7 +181,9 @@ def _kept_state(
     if layout is None or not training or training.get("iterations") is not None:
         return shapes
     if not shapes:
-        description.setdefault("remarks", []).append("loaded without the state of its optimizer, which isn't in it and begins anew")
+        description.setdefault("remarks", []).append(
+            "loaded without the state of its optimizer, which isn't in it and begins anew"
+        )
     training["iterations"] = reader.read(paths[0]).item() if shapes[:1] == [()] else 0
     return shapes if any(shapes) else []  # before the first step there is nothing but the count and the rate
 
