@@ -43,6 +43,7 @@ class Keras3Weights:
         self.layers: dict[str, dict[str, tuple[int, ...]]] = {}
         self._reader = reader
         self._tops: dict[str, str] = {}  # the layers in the file, from their groups to their names
+        self._groups: dict[str, str] = {}  # and back
         self._by_name: dict[str, str] = {}  # from a weight's place by names to its place by classes
         self._stored: dict[str, str] = {}  # from a weight's place by classes to its path in the file
         if not is_keras3(reader):
@@ -73,8 +74,7 @@ class Keras3Weights:
 
     def read(self, layer: str, name: str) -> np.ndarray:
         """Return a weight."""
-        top = next(group for group, its_name in self._tops.items() if its_name == layer)
-        return self._reader.read(self._stored[f"{top}/{name}"])
+        return self._reader.read(self._stored[f"{self._groups[layer]}/{name}"])
 
     def _add(self, stored: str, steps: list[str]) -> None:
         named = list(steps)
@@ -89,6 +89,7 @@ class Keras3Weights:
         if top not in self._tops:
             taken = named[1] in self.layers
             self._tops[top] = steps[1] if taken else named[1]
+            self._groups[self._tops[top]] = top
         self.layers.setdefault(self._tops[top], {})[_end(place)] = self._reader.shapes[stored]
         self._by_name["/".join(named)] = place
         self._stored[place] = stored

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import layers
+from ..registry import get_custom_objects
 from .configurations import described
 from .keras3_config import ACTIVATIONS, MODELS
 
@@ -87,8 +88,14 @@ def translate(layer: dict[str, Any], keras3: bool) -> None:
         if name in config and any(config[name] is value or config[name] == value for value in values):
             del config[name]
     for name, value in config.items():
-        if isinstance(value, dict) and value.get("class_name") == "function" and isinstance(value.get("config"), str):
-            config[name] = value["config"]
+        if not isinstance(value, dict):
+            continue
+        if value.get("class_name") == "function" and isinstance(function := value.get("config"), str):
+            config[name] = function if function in get_custom_objects() else function.rpartition(">")[2]
+        elif value.get("class_name") == "__lambda__":
+            raise ValueError(
+                f"{layer['class_name']} {config.get('name')!r}: {name} is stored as Python bytecode, which is never run"
+            )
     if keras3 and config.get("activation") in [*ACTIVATIONS]:
         config["activation"] = ACTIVATIONS[config["activation"]]
     if layer["class_name"] in _UNSEEDED:
@@ -113,6 +120,9 @@ def _check_module(layer: dict[str, Any]) -> None:
     name, module = layer["class_name"], layer.get("module")
     if name in _CODE:
         raise ValueError(f"there is Python code in it ({name}), which is never run")
+    package, _, bare = name.rpartition(">")
+    if package and name not in get_custom_objects() and bare not in (*layers.registry, *MODELS):
+        layer["class_name"] = bare  # as Keras 3's .h5 files name a registered class
     if not isinstance(module, str) or module == "keras.layers":
         return
     if module.startswith(_OPERATIONS):

@@ -284,6 +284,11 @@ def test_classes_and_functions_of_ones_own_are_found_by_custom_objects(tmp_path)
     np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
     with pytest.raises(ModelFileError, match="Unknown layer: 'Twice'"):
         load_model(tmp_path / "m.keras")
+    named = {"module": "builtins", "class_name": "function", "config": "Custom>own", "registered_name": "function"}
+    rewritten(tmp_path / "m.keras", lambda config: config["config"]["layers"][1]["config"].update(activation=named))
+    for name in ("own", "Custom>own"):  # as Keras 3 names what is registered
+        tripled = load_model(tmp_path / "m.keras", {"Twice": Twice, name: lambda x: 3.0 * x}, compile=False)
+        np.testing.assert_allclose(tripled.predict(X), 3.0 * model.predict(X), rtol=1e-6)
 
 
 # ---------------------------------------------------------------------- what the other one hasn't
@@ -407,7 +412,7 @@ FOREIGN = {
         (lambda c: c.update(class_name="Dense"), "it describes no model, but 'Dense'"),
         (lambda c: c.pop("config"), "it describes no model"),
         (lambda c: layer_in(c).update(LSTM), "Unknown layer: 'LSTM'"),
-        (lambda c: layer_in(c).update(LAMBDA), "Python code in it (__lambda__), which is never run"),
+        (lambda c: layer_in(c).update(LAMBDA), "Lambda 'l': function is stored as Python bytecode, which is never run"),
         (lambda c: layer_in(c).update(SUM), "the operation 'Add' of keras.src.ops.numpy stands between the layers"),
         (lambda c: layer_in(c).update(FOREIGN), "Unknown layer: 'theirs>Dense'"),
         (lambda c: layer_in(c)["config"].update(units=10**9), "the file doesn't hold so many weights"),
