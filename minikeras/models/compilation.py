@@ -233,7 +233,8 @@ class Compilable(Layer):
             update()
 
     def _reset_metrics(self) -> None:
-        self._bound().reset_states()
+        if self.built:  # a model that its first batch builds has counted nothing yet
+            self._bound().reset_states()
 
     def _forward(self, inputs: list[np.ndarray]) -> Any:
         fed = iter(inputs)

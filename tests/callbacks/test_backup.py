@@ -436,3 +436,17 @@ def test_a_file_whose_content_makes_no_sense_is_refused_with_its_name(tmp_path):
         write_state(path, {**kept, "run": {**kept["run"], **change}}, 1)
         with pytest.raises(ModelFileError, match=r"training.npz"):
             short(tmp_path, epochs=3)
+
+
+def test_a_model_that_its_first_batch_builds_is_taken_up_too(tmp_path):
+    def run(folder, after):
+        minikeras.set_seed(1)
+        model = Sequential([layers.Dense(3), layers.Dropout(0.5), layers.Dense(1)])
+        model.compile("adam", "mse", metrics=["mae"])
+        keep = BackupAndRestore(tmp_path / folder, save_freq=1)
+        model.fit(Batches("order"), epochs=2, verbose=0, callbacks=[keep, Break(after)])
+        return model.get_weights()
+
+    with pytest.raises(KeyboardInterrupt):
+        run("pieces", 3)
+    assert all(map(np.array_equal, run("pieces", 99), run("whole", 99)))

@@ -475,3 +475,11 @@ def test_the_interrupt_key_works_while_training_waits_for_a_batch():
 
     with pytest.raises(KeyboardInterrupt):
         classifier().fit_generator(Slow(X, LABELS), shuffle=False, workers=2, verbose=0)
+
+
+def test_a_model_without_an_input_shape_is_built_by_the_first_batch():
+    model = Sequential([layers.Dense(3), layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    history = model.fit(Batches(X, LABELS), epochs=2, verbose=0).history
+    assert model.output_shape == (None, 1)
+    assert len(history["loss"]) == len(history["mean_absolute_error"]) == 2
