@@ -265,15 +265,19 @@ class Keras(Format):
 
     def mutated(self, rng: Random) -> tuple[bytes, str]:
         data, other = self._pair(rng)
-        weights = dict(zips.parts(other))["model.weights.h5"]
+        own, weights = (dict(zips.parts(file))["model.weights.h5"] for file in (data, other))
         done: list[str] = []
 
         def inner(name: str, content: bytes, rng: Random) -> bytes:
             if name.endswith(".json"):
                 return change_json(content, rng).encode("utf-8", "surrogatepass")
-            changed, what = hdf5.mutated(content, weights, rng)
+            if content != own:  # changed before, and nothing that h5py could read here
+                changed = bytearray(content)
+                done.append(change_bytes(changed, weights, rng))
+                return bytes(changed)
+            found, what = hdf5.mutated(content, weights, rng)
             done.append(what)
-            return changed
+            return found
 
         changed, what = zips.mutated(data, other, rng, inner)
         return changed, " + ".join([what, *done])
