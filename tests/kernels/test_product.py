@@ -75,6 +75,13 @@ def test_images_may_be_cut_into_slabs_of_rows(lengths, options, positions, monke
     assert_convolves((3, *lengths, 4), (3,) * len(lengths), 5, **options)
 
 
+@pytest.mark.parametrize(("lengths", "padding"), [((5, 14), 2), ((2, 13), 4), ((3, 4, 5), 2)])
+def test_rows_at_the_edge_leave_out_what_is_padding(lengths, padding):
+    assert_convolves((3, *lengths, 4), (3,) * len(lengths), 5, padding=padding)
+    assert_convolves((3, *lengths, 4), (3,) * len(lengths), 5, padding=padding, dilation=2)
+    assert_convolves((3, *lengths, 4), (3,) * len(lengths), 5, padding=padding, strides=2)
+
+
 def test_many_channels_are_multiplied_in_several_goes():
     assert_convolves((1, 2, 2, 600), (1, 1), 9, padding=0)
     assert_convolves((1, 3, 3, 130), (3, 3), 4)

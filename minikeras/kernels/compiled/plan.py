@@ -120,7 +120,9 @@ def plan(parts: tuple[Part, ...], shapes: Shapes) -> Plan:
     row, out_row, col = (np.concatenate(arrays) for arrays in list(zip(*tables, strict=True))[:3])
     numbers, row_at, k = [], 0, 0
     for part, (part_row, _, part_col, out_at) in zip(parts, tables, strict=True):
-        numbers.append((row_at, part.counts[0], part.counts[1] * part.counts[2], k, k + part_col.size, out_at))
+        along_rows = (part.start[0], part.window[0], part.dilation[0])
+        plane = part.counts[1] * part.counts[2]
+        numbers.append((row_at, part.counts[0], plane, k, k + part_col.size, out_at, *along_rows))
         row_at, k = row_at + part_row.size, k + part_col.size
     line, out_line = frame[1] * frame[2] * shapes.channels, math.prod(shapes.outputs[1:]) * shapes.filters
     stride = shapes.strides[0]

@@ -22,6 +22,8 @@ CHANNEL_VECTORS = 2
 """The widest tile of channelwise products."""
 DEPTH = 512
 """Rows of the kernels that a block is multiplied with before the next: as many as the second-level cache holds."""
+LEAST_ROW = 12
+"""Positions in a row from which rows at the edge of an image are multiplied on their own, without what is padding."""
 CHUNK = 128
 """Positions that all rows of a kernel's gradient go through before the next, which the first-level cache holds."""
 
@@ -204,16 +206,16 @@ def convolve(  # type: ignore[no-untyped-def]
     Args:
         x, b, start, out: flat arrays: input (N, *lengths, C), kernels (k, F), bias (F,), and the results.
         row, out_row, col: the tables, of all parts one behind the other.
-        parts: (convolutions, 6): the first row in the tables; rows of positions in an image and positions in each;
-            first and last k; where it begins in an image of `out`.
-        layout: see `Layout`.
+        parts: (convolutions, 9): the first row in the tables; rows of positions in an image and positions in each;
+            first and last k; where it begins in an image of `out`; along the first axis, where the first window begins
+            in the input, how many taps it has and their distance.
+        layout: what the first line takes apart: of the input images, images and rows in a block, and distances.
         lengths, before, frame: of three axes each: the input's, what is put in front (if negative, cut off), the
             frame's.
         tiles: lanes of a vector, and rows of a tile of 1, 2, … vectors.
         floor: least value of the results.
     """
     images, group, rows, stride, step, out_step, out_image, channels, groups, filters, framed, channelwise = layout
-    minus_infinity = -x.dtype.type(np.inf)
     slabs = (np.max(parts[:, 1]) + rows - 1) // rows
     depth, width = channels // groups, filters // groups
     size = frame[0] * frame[1] * frame[2] * channels
@@ -228,17 +230,53 @@ def convolve(  # type: ignore[no-untyped-def]
                 fill(x, image + i, begin * stride, lengths, before, frame, channels, buffer, i * size)
             source, at = buffer, 0
         for p in range(parts.shape[0]):
-            first_row, height, positions, first_k, last_k, to = parts[p]
-            last_row = first_row + min(rows, height - begin) * positions * count
+            first_row, height, positions, first_k, last_k, to, origin, taps, dilation = parts[p]
             to += image * out_image + begin * out_step
-            for k in range(first_k, max(last_k, first_k + 1), DEPTH):
-                is_last = k + DEPTH >= last_k
-                for j in range(1 if channelwise else groups):
-                    multiply(source, at + j * depth, row, out_row, first_row, last_row, col, k, min(k + DEPTH, last_k),
-                             b, filters, k * filters + j * width, start, j * width, out, to + j * width,
-                             filters if channelwise else width, k > first_k, floor if is_last else minus_infinity,
-                             channelwise, tiles, spare
+            here, per_tap = min(rows, height - begin), (last_k - first_k) // max(taps, 1)
+            splits = framed and positions >= LEAST_ROW
+            for i in range(count if splits else 1):
+                r = 0
+                while r < here:
+                    end, low, high = here, 0, taps
+                    if splits:  # taps that see nothing but zeros above or below the image needn't be multiplied
+                        at_row = origin + (begin + r) * stride
+                        low, high = _inside(at_row, dilation, taps, lengths[0])
+                        end = r + 1
+                        while end < here:
+                            at_row += stride
+                            if _inside(at_row, dilation, taps, lengths[0]) != (low, high):
+                                break
+                            end += 1
+                    top = first_row + (i * height + r) * positions
+                    bottom = top + (end - r) * positions * (1 if splits else count)
+                    _write_rows(source, at, row, out_row, top, bottom, col, first_k + low * per_tap,
+                                first_k + high * per_tap, b, start, out, to, filters, depth, width, groups, floor,
+                                channelwise, tiles, spare
                     )  # fmt: skip
+                    r = end
+
+
+@compiled
+def _inside(position, dilation, taps, length):  # type: ignore[no-untyped-def]
+    """The first tap of a window along an axis that isn't before its beginning, and the first that is beyond its end."""
+    low = min(max((-position + dilation - 1) // dilation, 0), taps)
+    return low, max(min((length - 1 - position) // dilation + 1, taps), low)
+
+
+@compiled
+def _write_rows(  # type: ignore[no-untyped-def]
+    x, x_at, row, out_row, first, last, col, first_k, last_k, b, start, out, out_at, filters, depth, width, groups,
+    floor, channelwise, tiles, spare
+):  # fmt: skip
+    """Write some rows of a block: all groups, and so many k at a time as the cache holds kernels for."""
+    minus_infinity = -x.dtype.type(np.inf)
+    for k in range(first_k, max(last_k, first_k + 1), DEPTH):
+        least = floor if k + DEPTH >= last_k else minus_infinity
+        for j in range(1 if channelwise else groups):
+            multiply(x, x_at + j * depth, row, out_row, first, last, col, k, min(k + DEPTH, last_k), b, filters,
+                     k * filters + j * width, start, j * width, out, out_at + j * width,
+                     filters if channelwise else width, k > first_k, least, channelwise, tiles, spare
+            )  # fmt: skip
 
 
 @compiled
