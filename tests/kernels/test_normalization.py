@@ -105,6 +105,12 @@ def test_any_layout_goes_in_and_owned_float32_comes_out(block_size):
         assert result.flags.c_contiguous
 
 
+@pytest.mark.parametrize("shape", [(0, 4, 3), (4, 0), (0, 0)])
+def test_an_affine_map_of_nothing_is_nothing(shape):
+    vector = np.ones(shape[-1])
+    assert kernels.channel_affine(np.ones(shape), vector, vector, axis=-1).shape == shape
+
+
 def test_an_empty_batch_has_zero_statistics():
     y, mean, variance = kernels.batch_norm(np.zeros((0, 4, 3)), None, None, axis=-1, epsilon=EPSILON)
     assert y.shape == (0, 4, 3)

@@ -133,6 +133,17 @@ def test_pooling_takes_any_layout_keeps_float32_and_returns_owned_arrays(seed, b
         assert viewed.flags.c_contiguous
 
 
+def test_windows_that_do_not_fit_leave_no_positions_and_gradients_of_zero():
+    case = {"window": (3, 3), "strides": (2, 2), "padding": ((0, 0), (0, 0))}
+    for lengths in ((2, 5), (5, 2), (2, 2)):
+        kept = np.full((2, *lengths, 3), np.nan)  # what memory may hold that isn't written
+        y, index = kernels.max_pool(np.ones_like(kept), **case)
+        assert y.size == kernels.average_pool(np.ones_like(kept), **case).size == 0
+        del kept
+        assert not kernels.pool_scatter(y, index, input_size=lengths, **case).any()
+        assert not kernels.average_pool_grad(y, input_size=lengths, **case).any()
+
+
 def test_an_empty_batch_pools_to_an_empty_batch():
     x, g, case, _ = make(1, images=0)
     y, index = kernels.max_pool(x, **case)

@@ -81,7 +81,7 @@ def batch_norm_grad(
 
 def channel_affine(x: np.ndarray, scale: np.ndarray, shift: np.ndarray, *, axis: int) -> np.ndarray:
     """As `minikeras.kernels.channel_affine`."""
-    if not is_covered(x, scale, shift):
+    if not is_covered(x, scale, shift) or not x.size:
         return normalization.channel_affine(x, scale, shift, axis=axis)
     array, repeats = _arranged(x, axis)
     return _normalized(array, _tiled(repeats, x.dtype, np.zeros_like(scale), scale, shift)).reshape(x.shape)

@@ -43,7 +43,7 @@ def pool_scatter(
     if not _is_covered(g) or index.dtype != np.uint8:
         return pool.pool_scatter(g, index, input_size=input_size, window=window, strides=strides, padding=padding)
     plan = _plan((*input_size, g.shape[-1]), window, strides, padding)
-    dx = np.empty((len(g), *input_size, g.shape[-1]), g.dtype)
+    dx = _room(g, input_size)
     _run(_scatter, (*plan.numbers, plan.is_alone, plan.is_tiled), dx, g, index)
     return dx
 
@@ -63,7 +63,7 @@ def average_pool_grad(g: np.ndarray, *, input_size: Ints, window: Ints, strides:
     if not _is_covered(g):
         return pool.average_pool_grad(g, input_size=input_size, window=window, strides=strides, padding=padding)
     plan = _plan((*input_size, g.shape[-1]), window, strides, padding)
-    dx = np.empty((len(g), *input_size, g.shape[-1]), g.dtype)
+    dx = _room(g, input_size)
     _run(_average_pool_grad, (*plan.numbers, False, plan.is_alone, plan.is_tiled), dx, g)
     return dx
 
@@ -114,6 +114,12 @@ def _plan(shape: Ints, window: Ints, strides: Ints, padding: Padding) -> Plan:
     numbers = (*more, *shape), (*more, *sizes), three[0], three[1], three[3]
     is_alone = all(k <= s for k, s in zip(window, strides, strict=True))
     return Plan((*sizes, shape[-1]), numbers, is_alone, pool.is_tiled(shape[:-1], window, strides, padding))
+
+
+def _room(g: np.ndarray, input_size: Ints) -> np.ndarray:
+    """Room for the gradient of the input, which the loops fill where there are windows."""
+    make = np.empty if g.size else np.zeros
+    return make((len(g), *input_size, g.shape[-1]), g.dtype)
 
 
 def _run(loop: Any, numbers: tuple[Any, ...], large: np.ndarray, *arrays: np.ndarray) -> None:
