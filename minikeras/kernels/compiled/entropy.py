@@ -131,8 +131,9 @@ def _softmax(x, y):  # type: ignore[no-untyped-def]
             e = exponential(source[p + c] - most)
             out[p + c] = e
             total += e
+        inverse = np.float32(1) / total
         for c in range(n):
-            out[p + c] /= total
+            out[p + c] *= inverse
 
 
 @compiled_sums
@@ -163,8 +164,9 @@ def _softmax_cross_entropy(labels, logits, y, shares):  # type: ignore[no-untype
             weights += share
             is_nothing = (share == 0) & (below == -np.inf)  # what can't be counts nothing
             result -= share * (np.float32(0) if is_nothing else below)
+        inverse = np.float32(1) / total
         for c in range(n):
-            out[p + c] /= total
+            out[p + c] *= inverse
         y[row] = result + weights * np.float32(np.log(total))
 
 
