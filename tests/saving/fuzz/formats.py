@@ -71,12 +71,17 @@ class Format:
         hdf5: Whether there is HDF5 in them.
         models: Models that weights are loaded into.
         seeds: Sound files.
+        originals: Others, which Keras has written.
         partly: Whether the last model was loaded by name, so that some weights may not be the file's.
     """
 
     suffix = ""
     hdf5 = False
     partly = False
+
+    @property
+    def originals(self) -> list[bytes]:
+        return []
 
     def __init__(self) -> None:
         with seed_scope(0):
@@ -110,7 +115,8 @@ class Format:
         return [saved(model.save, self.suffix)]
 
     def _pair(self, rng: Random) -> tuple[bytes, bytes]:
-        return rng.choice(self.seeds), rng.choice(self.seeds)
+        seeds = self.originals if self.originals and rng.random() < 0.05 else self.seeds  # those are larger, and slow
+        return rng.choice(seeds), rng.choice(self.seeds)
 
 
 class Npz(Format):
@@ -233,16 +239,12 @@ class H5(Format):
 
     @cached_property
     def originals(self) -> list[bytes]:
-        folder = Path(__file__).parents[2] / "reference"
-        files = sorted((folder / "keras224" / "models").glob("*.h5"))
-        files += [folder / "keras3" / "models" / "resid.h5", folder / "tf_keras" / "graph.h5"]
-        return [file.read_bytes() for file in files]
+        return (
+            _references("keras224/models/*.h5") + _references("keras3/models/resid.h5") + _references("tf_keras/*.h5")
+        )
 
     def mutated(self, rng: Random) -> tuple[bytes, str]:
-        data, other = self._pair(rng)
-        if self.originals and rng.random() < 0.04:  # larger, and slow
-            data = rng.choice(self.originals)
-        return hdf5.mutated(data, other, rng)
+        return hdf5.mutated(*self._pair(rng), rng)
 
 
 class WeightsH5(H5):
@@ -250,7 +252,10 @@ class WeightsH5(H5):
 
     suffix = ".weights.h5"
     _weights_only = True
-    originals: list[bytes] = []  # noqa: RUF012
+
+    @cached_property
+    def originals(self) -> list[bytes]:
+        return [dict(zips.parts(data))["model.weights.h5"] for data in _references("keras3/models/*.keras")]
 
     def _files(self, model: Any) -> list[bytes]:
         data = saved(model.save_weights, ".weights.h5")
@@ -262,6 +267,10 @@ class Keras(Format):
 
     suffix = ".keras"
     hdf5 = True
+
+    @cached_property
+    def originals(self) -> list[bytes]:
+        return _references("keras3/models/*.keras")
 
     def mutated(self, rng: Random) -> tuple[bytes, str]:
         data, other = self._pair(rng)
@@ -353,6 +362,11 @@ FORMATS: dict[str, Callable[[], Format]] = {
     "weights.h5": WeightsH5,
     "backup": Backup,
 }
+
+
+def _references(pattern: str) -> list[bytes]:
+    """Files that other programs have written."""
+    return [path.read_bytes() for path in sorted((Path(__file__).parents[2] / "reference").glob(pattern))]
 
 
 def saved(save: Callable[[str], Any], suffix: str) -> bytes:
