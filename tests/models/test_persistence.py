@@ -212,7 +212,7 @@ def test_a_cut_file_is_refused(cut, tmp_path):
 @pytest.mark.parametrize(
     ("error", "call", "message"),
     [
-        (ValueError, lambda: classifier().save("model.keras"), "save writes .npz files, and Keras 2's .h5 files"),
+        (ValueError, lambda: classifier().save("model.txt"), "save writes .npz files, Keras 3's .keras and Keras 2's"),
         (RuntimeError, lambda: Sequential([layers.Dense(1)]).save("model.npz"), "save needs a built model"),
         (FileNotFoundError, lambda: load_model("nowhere.npz"), "nowhere.npz"),
     ],
