@@ -120,7 +120,8 @@ class TrainingRun:
         now = self.conditions = self._conditions()
         if then is None:
             return
-        differing = [name for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]
+        with self._named():
+            differing = [name for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]
         if not differing:
             return
         lines = [f"  {name}: {_shown(then.get(name))} then, {_shown(now.get(name))} now" for name in differing[:_SHOWN]]

@@ -615,6 +615,16 @@ def test_a_broken_off_training_does_not_say_where_callbacks_write(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"kept", "own.npz"}
 
 
+def test_a_broken_off_training_under_conditions_that_are_none(tmp_path):
+    path = trained(tmp_path)
+    state = read_state(path, 1)
+    for change in (np.ones(2), [np.ones(2)], {"a": 1}):
+        state["conditions"]["fit: batch_size"] = change
+        write_state(path, state, 1)
+        with pytest.raises(ValueError, match=r"training\.npz"):
+            trained(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("state", "words"),
     [
