@@ -97,6 +97,7 @@ class Loop:
         # numba's cache only notices a change of the function's own file, but what is called from there is compiled too
         function.__qualname__ = f"{self.function.__qualname__}_{_sources()}"
         options: dict[str, Any] = {"nogil": True, "fastmath": set(self.fastmath), "error_model": "numpy"}
+        options["no_cfunc_wrapper"] = True  # nobody calls it from C
         if self.apart:
             options["pipeline_class"] = _compiler_of_arrays_apart()
         try:
