@@ -16,7 +16,8 @@ ROOT = Path(minikeras.__file__).parent.parent
 
 
 def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # without numba, which tells where it compiles: whether it has done so before depends on the order of the tests
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MINIKERAS_KERNELS": "numpy"}
     command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 
