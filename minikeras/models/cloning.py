@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from ..layers.input import Input, InputLayer
 from ..layers.lambda_layer import Lambda
 from ..layers.shapes import as_list
 from ..registry import CustomObjectScope
+from ..saving.configurations import parse
 from .functional import Model
 from .sequential import Sequential
 
@@ -44,11 +44,12 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
         custom_objects: Dict from name to class or function of your own.
 
     Raises:
-        ValueError: If it is no JSON, a class is unknown, or a configuration doesn't fit.
+        ValueError: If it is no JSON, or more of it than a model takes; if a class is unknown, or a configuration
+            doesn't fit.
     """
     try:
-        config = json.loads(json_string)
-    except ValueError as error:
+        config = parse(json_string)
+    except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(
             f"model_from_json takes the text of a model; that of a file is open(path).read(). "
             f"Received: {json_string!r:.100}, and {error}"

@@ -11,7 +11,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from minikeras.models import load_model
+from minikeras.models import load_model, model_from_json
 from minikeras.saving import ModelFileError, archive
 from minikeras.saving.archive import Archive
 from minikeras.saving.configurations import text_of
@@ -300,6 +300,12 @@ def test_messages_about_long_values_are_short(tmp_path):
         with pytest.raises(ModelFileError) as caught:
             load_model(tmp_path / "m.npz")
         assert len(str(caught.value)) < 6000
+
+
+@pytest.mark.parametrize("text", ["[" * 10**5, '{"a": 1, "a": 2}', '{"a": NaN}', {}, 3, b"\xff"])
+def test_a_model_from_json_takes_json_with_the_same_limits(text):
+    with pytest.raises(ValueError, match="model_from_json takes the text of a model"):
+        model_from_json(text)
 
 
 @pytest.mark.parametrize("number", [float("nan"), np.float32("inf"), np.array([-np.inf])])
