@@ -32,7 +32,8 @@ def run(tmp_path) -> Callable[[str], dict[str, Any]]:
         pipes = {"capture_output": True, "text": True, "encoding": "utf-8"}
         done = subprocess.run(command, cwd=folders["work"], env=environment, timeout=120, **pipes)
         assert done.returncode == 0, done.stderr
-        assert done.stderr == ""
+        told = [line for line in done.stderr.splitlines() if not line.startswith("minikeras: compiling kernels")]
+        assert told == []
         return {label: value_of(text) for label, text in (line.split(": ", 1) for line in done.stdout.splitlines())}
 
     return run
