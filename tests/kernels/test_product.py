@@ -1,4 +1,4 @@
-"""The indirect product of the compiled tier: every width of tile, blocks of any size, and registers of other machines."""
+"""The indirect product of the compiled tier: tiles of every width, blocks of any size, registers of other machines."""
 
 from __future__ import annotations
 

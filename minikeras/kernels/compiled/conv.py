@@ -202,7 +202,7 @@ def _is_covered(x: np.ndarray, *others: np.ndarray | None) -> bool:
 
 
 def _suits_winograd(images: int, sizes: Ints, slide: Slide, channels: Ints, groups: int) -> bool:
-    """Whether Winograd's algorithm is faster, though it computes also what of its tiles is beyond the edge (measured)."""
+    """Whether Winograd's algorithm is faster, though it computes what of its tiles is beyond the edge as well."""
     if slide[:3] != ((3, 3), (1, 1), (1, 1)) or groups > 1 or not tiers.winograd():
         return False
     if min(channels) < 16 or max(channels) > MOST_CHANNELS:
