@@ -134,7 +134,11 @@ def kills_while_training(count: int, chance: random.Random) -> tuple[int, list[s
     with tempfile.TemporaryDirectory() as name:
         whole = Path(name, "whole")
         whole.mkdir()
-        started("--train", str(whole)).communicate()
+        process = started("--train", str(whole))
+        process.stdout.readline()
+        start = time.perf_counter()
+        process.communicate()
+        span = 0.5 * (time.perf_counter() - start)
         expected, table = (whole / "end.npz"), (whole / "log.csv").read_text()
         while kills < count:
             folder = Path(name, f"run{ends}")
@@ -143,7 +147,7 @@ def kills_while_training(count: int, chance: random.Random) -> tuple[int, list[s
                 process = started("--train", str(folder))
                 process.stdout.readline()
                 if kills < count:
-                    time.sleep(chance.uniform(0, 0.15))
+                    time.sleep(chance.uniform(0, span))
                     kills += process.poll() is None
                     process.kill()
                 process.communicate()
