@@ -25,7 +25,8 @@ def test_importing_minikeras_loads_nothing_but_numpy_and_the_standard_library() 
 
 
 def test_importing_minikeras_takes_less_than_a_quarter_second_more_than_numpy() -> None:
-    clock = "import time, numpy; start = time.perf_counter(); import minikeras; print(time.perf_counter() - start)"
+    clock = "import time, numpy; start = time.process_time(); import minikeras; print(time.process_time() - start)"
+    # of this process alone: others may be busy
     output_of(clock)  # compiles the package if nobody has yet
     assert statistics.median(float(output_of(clock)) for _ in range(5)) < 0.25
 

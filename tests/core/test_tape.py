@@ -57,10 +57,10 @@ def test_a_diamond_of_many_paths_is_walked_once_per_operation() -> None:
     y = x
     for _ in range(60):  # 2**60 paths
         y = y + y
-    started = time.perf_counter()
+    started = time.thread_time()  # others may be busy
     y.backward()
     assert x.grad.item() == 2.0**60
-    assert time.perf_counter() - started < 1.0
+    assert time.thread_time() - started < 1.0
 
 
 @pytest.fixture

@@ -146,7 +146,7 @@ def test_a_wrong_verbose_is_refused(verbose: object) -> None:
 
 def test_an_update_nobody_watches_costs_little() -> None:
     bar = progress.Bar(None)
-    start = time.perf_counter()
+    start = time.thread_time()  # others may be busy
     for _ in range(10_000):
         bar.update(1, {"loss": 0.0})
-    assert (time.perf_counter() - start) / 10_000 < 20e-6
+    assert (time.thread_time() - start) / 10_000 < 20e-6
