@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...core.memory import aligned_empty
 from ...core.threads import spread
 from .. import activation
 from .jit import compiled, is_covered, plain
@@ -13,7 +14,7 @@ def relu_grad(delta: np.ndarray, y: np.ndarray) -> np.ndarray:
     """As `minikeras.kernels.relu_grad`."""
     if not is_covered(delta, y) or not delta.ndim:
         return activation.relu_grad(delta, y)
-    out = np.empty(delta.shape, delta.dtype)
+    out = aligned_empty(delta.shape, delta.dtype)
     source, result, target = plain(delta).reshape(-1), plain(y).reshape(-1), out.reshape(-1)
     spread(lambda part: pass_positive(source[part], result[part], target[part]), out.size, 3 * out.size)
     return out

@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from ...core.memory import aligned_empty
 from ...core.threads import spread
 from .. import normalization
 from .jit import compiled, compiled_sums, is_covered, plain
@@ -65,7 +66,7 @@ def batch_norm_grad(
         count = x.size // len(mean)
         scale = inverse if gamma is None else inverse * gamma
         weights = _tiled(repeats, x.dtype, scale, -scale * inverse * dgamma / count, -scale * total / count)
-        dx = np.empty(array.shape, x.dtype)
+        dx = aligned_empty(array.shape, x.dtype)
         loop, out = (_combine_rows if array.ndim == 2 else _combine_planes), dx
 
         def work(part: slice) -> None:
@@ -141,7 +142,7 @@ def _products(g: np.ndarray, array: np.ndarray, centre: np.ndarray, channels: in
 
 
 def _normalized(array: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    y = np.empty(array.shape, array.dtype)
+    y = aligned_empty(array.shape, array.dtype)
     loop = _normalize_rows if array.ndim == 2 else _normalize_planes
     spread(lambda part: loop(array[part], y[part], *vectors), len(array), 2 * array.size)
     return y

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...core import threads
+from ...core.memory import aligned_empty
 from .. import pool
 from ..geometry import Ints, Padding, Slide, output_lengths
 from .axes import geometry
@@ -20,7 +21,7 @@ def max_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding) ->
     if not _is_covered(x) or math.prod(window) > 256:
         return pool.max_pool(x, window=window, strides=strides, padding=padding)
     plan = _plan(x.shape[1:], window, strides, padding)
-    y = np.empty((len(x), *plan.output), x.dtype)
+    y = aligned_empty((len(x), *plan.output), x.dtype)
     index = np.empty(y.shape, np.uint8)
     _run(_max_pool, plan.numbers, x, y, index)
     return y, index
@@ -31,7 +32,7 @@ def max_pool_values(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padd
     if not _is_covered(x):
         return pool.max_pool_values(x, window=window, strides=strides, padding=padding)
     plan = _plan(x.shape[1:], window, strides, padding)
-    y = np.empty((len(x), *plan.output), x.dtype)
+    y = aligned_empty((len(x), *plan.output), x.dtype)
     _run(_max_pool_values, plan.numbers, x, y)
     return y
 
@@ -53,7 +54,7 @@ def average_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding
     if not _is_covered(x):
         return pool.average_pool(x, window=window, strides=strides, padding=padding)
     plan = _plan(x.shape[1:], window, strides, padding)
-    y = np.empty((len(x), *plan.output), x.dtype)
+    y = aligned_empty((len(x), *plan.output), x.dtype)
     _run(_average_pool, (*plan.numbers, False), x, y)
     return y
 
@@ -73,7 +74,7 @@ def sum_of_windows(x: np.ndarray, window: Ints) -> np.ndarray | None:
     if not _is_covered(x):
         return None
     plan = _plan(x.shape[1:], window, window, ((0, 0),) * len(window))
-    y = np.empty((len(x), *plan.output), x.dtype)
+    y = aligned_empty((len(x), *plan.output), x.dtype)
     _run(_average_pool, (*plan.numbers, True), x, y)
     return y
 
@@ -84,7 +85,7 @@ def repeat_over_windows(x: np.ndarray, window: Ints) -> np.ndarray | None:
         return None
     shape = (*[n * k for n, k in zip(x.shape[1:-1], window, strict=True)], x.shape[-1])
     plan = _plan(shape, window, window, ((0, 0),) * len(window))
-    y = np.empty((len(x), *shape), x.dtype)
+    y = aligned_empty((len(x), *shape), x.dtype)
     _run(_average_pool_grad, (*plan.numbers, True, True, True), y, x)
     return y
 

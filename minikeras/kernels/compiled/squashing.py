@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.memory import aligned_empty
 from ...core.threads import spread
 from .. import squashing
 from .exponential import exponential
@@ -35,7 +36,7 @@ def tanh_grad(delta: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _each(loop: Any, cost: int, *arrays: np.ndarray) -> np.ndarray:
     """A loop over all elements, of which each costs as much as so many that are only read."""
-    out = np.empty(arrays[0].shape, arrays[0].dtype)
+    out = aligned_empty(arrays[0].shape, arrays[0].dtype)
     flat = [plain(array).reshape(-1) for array in (*arrays, out)]
     spread(lambda part: loop(*[array[part] for array in flat]), out.size, cost * out.size)
     return out
