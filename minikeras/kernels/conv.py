@@ -55,6 +55,8 @@ def conv(
         return depthwise_conv(x, w, bias, strides=strides, padding=padding, dilation=dilation, activation=activation)
     sizes = output_lengths(x.shape[1:-1], w.shape[:-2], strides, dilation, padding)
     out = np.empty((len(x), *sizes, w.shape[-1]), np.result_type(x, w))
+    if 0 in sizes:
+        return out
     slide = Slide(w.shape[:-2], strides, dilation, padding)
     convolve = _way(x, w, bias, sizes, slide, groups, activation)
 

@@ -46,6 +46,8 @@ def depthwise_conv(
     sizes = output_lengths(x.shape[1:-1], window, strides, dilation, padding)
     out = np.empty((len(x), *sizes, channels, multiplier), np.result_type(x, w))
     slide = Slide(window, strides, dilation, padding)
+    if 0 in sizes:
+        return out.reshape(len(x), *sizes, channels * multiplier)
 
     def work(images: slice) -> None:
         for m in range(multiplier):

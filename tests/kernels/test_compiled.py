@@ -183,9 +183,13 @@ def test_kernels_run_from_several_threads_at_once_give_what_they_give_alone():
 
 @pytest.mark.parametrize("lengths", [(2, 5), (5, 2), (2, 2), (5,), (2,), (2, 2, 2)])
 @pytest.mark.parametrize("channels", [2, 16])
-def test_windows_that_do_not_fit_leave_no_positions_and_gradients_of_zero(lengths, channels):
+@pytest.mark.parametrize(("stride", "dilation", "first_padding"), [(1, 1, 0), (7, 1, 1), (10, 2, 0)])
+def test_windows_that_do_not_fit_leave_no_positions_and_gradients_of_zero(
+    lengths, channels, stride, dilation, first_padding
+):
     rank = len(lengths)
-    case = {"strides": (1,) * rank, "dilation": (1,) * rank, "padding": ((0, 0),) * rank}
+    padding = ((first_padding, 0), *[(0, 0)] * (rank - 1))
+    case = {"strides": (stride,) * rank, "dilation": (dilation,) * rank, "padding": padding}
     x, w, bias = np.ones((2, *lengths, channels)), np.ones((3,) * rank + (channels, 16)), np.ones(channels)
     y, compiled = both(kernels.conv, x, w, **case)
     assert compiled.shape == y.shape
@@ -196,3 +200,10 @@ def test_windows_that_do_not_fit_leave_no_positions_and_gradients_of_zero(length
     assert compiled.shape == y.shape
     assert_same(both(kernels.depthwise_input_grad, y, w, input_size=lengths, **case), 0)
     assert_same(both(kernels.depthwise_kernel_grad, x, y, window=w.shape[:-2], **case), 0)
+
+
+def test_an_input_of_length_zero_has_an_empty_gradient():
+    case = {"strides": (1, 1), "dilation": (1, 1), "padding": ((2, 2), (1, 1)), "input_size": (0, 5)}
+    g, w = np.ones((2, 2, 5, 4)), np.ones((3, 3, 4, 4))
+    assert both(kernels.conv_input_grad, g, w, **case)[1].shape == (2, 0, 5, 4)
+    assert both(kernels.depthwise_input_grad, g, w[..., :1], **case)[1].shape == (2, 0, 5, 4)

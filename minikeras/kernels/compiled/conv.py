@@ -75,7 +75,7 @@ def conv_input_grad(
 ) -> np.ndarray:
     """As `minikeras.kernels.conv_input_grad`."""
     slide = Slide(w.shape[:-2], strides, dilation, padding)
-    if not _is_covered(g, w, bias):
+    if not _is_covered(g, w, bias) or 0 in input_size:
         return by_numpy.conv_input_grad(
             g, w, bias, input_size=input_size, **_named(slide), groups=groups, activation=activation
         )
@@ -129,7 +129,7 @@ def depthwise_input_grad(
 ) -> np.ndarray:
     """As `minikeras.kernels.depthwise_input_grad`."""
     slide, (channels, multiplier) = Slide(w.shape[:-2], strides, dilation, padding), w.shape[-2:]
-    if not _is_covered(g, w):
+    if not _is_covered(g, w) or 0 in input_size:
         return depthwise_by_numpy.depthwise_input_grad(g, w, input_size=input_size, **_named(slide))
     reversed_kernel = w.reshape(*slide.window, 1, -1)[(slice(None, None, -1),) * len(slide.window)]
     way, kernel = indirect.way_of_adjoint(reversed_kernel, input_size, g.shape[1:-1], slide)
@@ -166,7 +166,7 @@ def relu_conv_gradients(
     slide, filters = Slide(window, strides, dilation, padding), y.shape[-1]
     given = [array for array in (x, w) if array is not None]
     step = max(CHUNK_BYTES // max(y[:1].nbytes, 1), 1)
-    if not _is_covered(delta, y, *given) or groups > 1 or len(y) < 4 * step:
+    if not _is_covered(delta, y, *given) or 0 in input_size or groups > 1 or len(y) < 4 * step:
         kernels, steps = (relu_grad, conv_input_grad, conv_kernel_grad), {**_named(slide), "groups": groups}
         return one_by_one(kernels, (delta, x, w, y), needs, input_size, window, steps)
     delta, y = plain(delta), plain(y)
@@ -242,6 +242,8 @@ def _write(
 ) -> np.ndarray:
     """Convolve `x` (N, *spatial, C) with `kernel` (any, C / groups, F), add `bias` and activate."""
     channels, filters = x.shape[-1], kernel.shape[-1]
+    if 0 in sizes:
+        return np.empty((len(x), *sizes, filters), x.dtype)
     if _has_few(way, filters, channels):
         ones, way = np.ones((channels, 1), x.dtype), way._replace(channelwise=True)
         kernels = (plain(kernel[..., f].reshape(-1, 1, channels)) for f in range(filters))
