@@ -18,7 +18,7 @@ from ..core.tape import grad_enabled
 from ..core.tensor import Tensor
 from .epilogue import through_activation
 from .reduce import sum as reduce_sum
-from .windows import check_kernel, check_sliding
+from .windows import check_cotangent, check_kernel, check_sliding
 
 Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -184,6 +184,9 @@ def conv_kernel_grad(
 ) -> Any:
     """The adjoint of :func:`conv` in its kernel: (N, *spatial, C), (N, *positions, F) -> (*window, C / groups, F)."""
     check_sliding(x, window=window, strides=strides, padding=padding, dilation=dilation)
+    check_cotangent(x, delta, groups)
+    if x.shape[-1] % groups:
+        raise ValueError(f"the {x.shape[-1]} channels of the input must divide evenly into groups")
     return kernels.conv_kernel_grad(
         x, delta, window=window, strides=strides, padding=padding, dilation=dilation, groups=groups
     )
@@ -299,6 +302,7 @@ def _(
 def depthwise_kernel_grad(x: Any, delta: Any, *, window: Ints, strides: Ints, padding: Pairs, dilation: Ints) -> Any:
     """The adjoint of :func:`depthwise_conv` in its kernel: -> (*window, C, M)."""
     check_sliding(x, window=window, strides=strides, padding=padding, dilation=dilation)
+    check_cotangent(x, delta, x.shape[-1])
     return kernels.depthwise_kernel_grad(x, delta, window=window, strides=strides, padding=padding, dilation=dilation)
 
 

@@ -249,6 +249,8 @@ def test_a_convolution_keeps_only_what_its_gradients_read(
     [
         ({"strides": (1, 1)}, "conv: strides must be a tuple of 1, one entry per spatial axis.*x of shape"),
         ({"dilation": 1}, "conv: dilation must be a tuple of 1"),
+        ({"dilation": (-1,)}, "conv: dilation must be at least 1"),
+        ({"strides": (0,)}, "conv: strides must be at least 1"),
         ({"padding": ()}, "conv: padding must be a tuple of 1"),
         ({"groups": 2}, "conv: "),
         ({"groups": 0}, "conv: .*groups"),
@@ -263,3 +265,27 @@ def test_a_wrong_call_names_the_argument(change: dict[str, Any], message: str) -
     arguments: dict[str, Any] = {"x": np.ones((2, 6, 2)), "w": np.ones((3, 2, 4)), **sliding(SLIDINGS[0]), **change}
     with pytest.raises(ValueError, match=message):
         ops.conv(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("shape", "groups", "message"),
+    [
+        ((1, 4, 6), 1, "expected a delta of 3 axes, and of 2 samples"),
+        ((2, 4, 6, 1), 1, "expected a delta of 3 axes"),
+        ((2, 4, 5), 2, "the channels of delta must be a multiple of 2"),
+        ((2, 4, 6), 3, "the 4 channels of the input must divide evenly into groups"),
+    ],
+)
+def test_a_cotangent_that_does_not_fit_the_input_is_told(shape: tuple[int, ...], groups: int, message: str) -> None:
+    case = {**sliding(SLIDINGS[0]), "window": (3,), "groups": groups}
+    x, delta = np.ones((2, 6, 4)), np.ones(shape)
+    with pytest.raises(ValueError, match=f"conv_kernel_grad: {message}"):
+        ops.conv_kernel_grad(x, delta, **case)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 8), (2, 4, 6)])
+def test_a_depthwise_cotangent_that_does_not_fit_the_input_is_told(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"depthwise_kernel_grad: .*(2 samples|multiple of 4)"):
+        ops.depthwise_kernel_grad(
+            np.ones((2, 6, 4)), np.ones(shape), window=(3,), strides=(1,), padding=((0, 0),), dilation=(1,)
+        )
