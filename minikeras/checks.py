@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +36,25 @@ def number(owner: str, argument: str, value: Any, interval: str = "(-inf, inf)")
     if math.isnan(result) or not (above and below):
         raise ValueError(f"{owner}: {argument} must be a number in {interval}. Received: {value!r}")
     return result
+
+
+def path(owner: Any, argument: str, value: Any) -> str:
+    """The value as text, if it is the path of a file.
+
+    Args:
+        owner: Whose argument it is, for the message.
+        argument: Its name.
+        value: A str or an `os.PathLike`; open files and bytes are refused.
+
+    Raises:
+        TypeError: If it is anything else.
+    """
+    found = value.__fspath__() if isinstance(value, os.PathLike) else value
+    if not isinstance(found, str):
+        raise TypeError(
+            f"{owner}: {argument} must be the path of a file, as a str or an os.PathLike. Received: {value!r:.200}"
+        )
+    return found
 
 
 def integer(owner: Any, argument: str, value: Any, minimum: int = 1) -> int:

@@ -242,9 +242,17 @@ class CustomObjectScope:
 
     Args:
         *mappings: Dicts from name to class or function.
+
+    Raises:
+        TypeError: If one is something else.
     """
 
     def __init__(self, *mappings: Mapping[str, Any]) -> None:
+        for mapping in mappings:
+            if not isinstance(mapping, Mapping):
+                raise TypeError(
+                    f"custom_objects must be a dict from name to class or function. Received: {mapping!r:.200}"
+                )
         self._mappings = mappings
         self._outside: dict[str, Any] = {}
 

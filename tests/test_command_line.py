@@ -166,6 +166,15 @@ def test_a_file_of_weights_is_called_so(capsys):
     assert lines[0].endswith("bytes, weights only")
 
 
+def test_a_file_of_keras_3_is_called_so_whatever_its_name(capsys):
+    pytest.importorskip("h5py")
+    model().save("m.keras")
+    Path("m.keras").rename("m.npz")
+    code, lines, _ = outcome(capsys, "check", "m.npz")
+    assert code == 0
+    assert lines[0].startswith("m.npz: Keras 3's .keras, ")
+
+
 def test_weights_that_are_no_numbers_are_a_fault(capsys):
     made = model()
     made.set_weights([np.where(np.arange(w.size).reshape(w.shape) == 1, np.inf, w) for w in made.get_weights()])

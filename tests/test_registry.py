@@ -165,6 +165,11 @@ def test_scopes_nest_and_end_with_an_error_inside(shapes):
     assert get_custom_objects() == {}
 
 
+def test_custom_objects_are_dicts():
+    with pytest.raises(TypeError, match=r"custom_objects must be a dict from name to class or function. Received: \["):
+        CustomObjectScope([Shape])
+
+
 def test_custom_objects_given_to_deserialize_come_first(shapes):
     class Other(Circle):
         pass

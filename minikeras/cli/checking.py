@@ -45,7 +45,7 @@ def _form(path: str) -> str:
     if start == b"\x89HDF\r\n\x1a\n":
         return "HDF5 of Keras"
     if start[:2] == b"PK":
-        return "Keras 3's .keras" if path.endswith(".keras") else "minikeras's .npz"
+        return "Keras 3's .keras" if saving.is_keras3(path) else "minikeras's .npz"
     return "safetensors"
 
 

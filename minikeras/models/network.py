@@ -255,6 +255,7 @@ class Network(Trainer):
             ModelFileError: If the file is damaged or belongs to another architecture; a ValueError.
         """
         self._require_built("load_weights")
+        checks.path(f"{self}: load_weights", "filepath", filepath)
         arrays = saving.load_weights(filepath, saving.describe_weights(self.layers), by_name, skip_mismatch, reshape)
         for weight, array in zip((weight for layer in self.layers for weight in layer.weights), arrays, strict=True):
             if array is not None:
@@ -279,7 +280,7 @@ class Network(Trainer):
                 of your own) or the weights take 2 GiB and more.
         """
         checks.choice(f"{self}: export", "format", format, ("onnx",))
-        if not os.fspath(filepath).endswith(".onnx"):
+        if not checks.path(f"{self}: export", "filepath", filepath).endswith(".onnx"):
             raise ValueError(f"{self}: export: filepath must end in '.onnx'. Received: {os.fspath(filepath)!r}")
         export_onnx(self, filepath, opset_version)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import layers, losses, metrics, optimizers, saving
+from .. import checks, layers, losses, metrics, optimizers, saving
 from ..layers.base import Layer
 from ..layers.context import limited_weights
 from ..registry import CustomObjectScope
@@ -66,6 +66,7 @@ def load_model(
         The model.
 
     Raises:
+        TypeError: If ``filepath`` is no path, or ``custom_objects`` no dict of classes and functions.
         FileNotFoundError: If there is no such file.
         ModelFileError: If the file is damaged or holds no model; a ValueError.
         ValueError: If a name is unknown.
@@ -77,7 +78,7 @@ def load_model(
         >>> bool((load_model("model.npz").get_weights()[0] == model.get_weights()[0]).all())
         True
     """
-    path = os.fspath(filepath)
+    path = checks.path("load_model", "filepath", filepath)
     with CustomObjectScope(custom_objects or {}), saving.open_model(filepath) as file:
         with _named(path, "the model can't be made of it"):
             training, streams = file.description["training"], file.description["streams"]

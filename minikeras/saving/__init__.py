@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .errors import NoModelError
+from .keras3 import is_keras3
 from .model import ModelFile, open_model, save_model
 from .npz import ModelFileError
 from .weights import check_path, describe_weights, is_for_weights, load_weights, open_weights, save_weights
@@ -14,6 +15,7 @@ __all__ = [
     "check_path",
     "describe_weights",
     "is_for_weights",
+    "is_keras3",
     "load_weights",
     "open_model",
     "open_weights",

@@ -34,6 +34,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     folder, name = os.path.split(target)
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"{os.fspath(path)} can't be written: there is no folder {folder!r}")
+    if os.path.isdir(target):
+        raise IsADirectoryError(f"{os.fspath(path)} can't be written: it is a folder")
     _remove_left_behind(folder)
     with _disk_errors(path):
         temporary, file = _create(folder, name)
@@ -56,11 +58,12 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _disk_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Name the file where the system tells only that the disk is full."""
+    """Name the file where the system tells only that the disk is full, or names the unfinished one."""
     try:
         yield
     except OSError as error:
-        if error.errno is None or error.errno not in _FULL:
+        unfinished = _TEMPORARY.fullmatch(os.path.basename(str(error.filename)))
+        if error.errno is None or not (unfinished or error.errno in _FULL):
             raise
         what = f"{os.strerror(error.errno)}: it could not be written, and is as it was before"
         raise OSError(error.errno, what, os.fspath(path)) from error

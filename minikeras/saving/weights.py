@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 
+from .. import checks
 from ..core.tensor import Parameter
 from ..layers.base import Layer
 from . import keras2, keras3, keras3_weights, safetensors
@@ -58,11 +59,13 @@ def check_path(path: str | os.PathLike[str], use: str, overwrite: bool = True, w
         weights: Whether a file that holds weights only will do.
 
     Raises:
+        TypeError: If it is no path.
         ValueError: If the path doesn't end in ``.npz``, ``.keras``, ``.h5`` or ``.hdf5``; or, for weights,
             ``.safetensors``.
         FileExistsError: If a file is there that must not be replaced.
         ImportError: If the file needs h5py, which isn't installed.
     """
+    checks.path(use, "filepath", path)
     if holds_weights_only(path):
         if not weights:
             raise ValueError(
@@ -70,9 +73,10 @@ def check_path(path: str | os.PathLike[str], use: str, overwrite: bool = True, w
                 f"Received: {os.fspath(path)!r}"
             )
     elif not os.fspath(path).endswith((".npz", keras3.SUFFIX, *HDF5_SUFFIXES)):
+        others = "; for weights only also in '.safetensors'" if weights else ""
         raise ValueError(
             f"{use} writes .npz files, Keras 3's .keras and Keras 2's .h5 files: the path must end in '.npz', "
-            f"'.keras', '.h5' or '.hdf5'. Received: {os.fspath(path)!r}"
+            f"'.keras', '.h5' or '.hdf5'{others}. Received: {os.fspath(path)!r}"
         )
     if is_hdf5(path) or os.fspath(path).endswith(keras3.SUFFIX):
         require_h5py()
@@ -179,7 +183,20 @@ def open_weights(path: str | os.PathLike[str]) -> AbstractContextManager[Weights
         start = file.read(9)
     if safetensors.is_safetensors(start):
         return safetensors.open_weights(path)
+    refuse_other_formats(path, start)
     return next((opener for magic, opener in _FORMATS.items() if start.startswith(magic)), open_npz)(path)
+
+
+def refuse_other_formats(path: str | os.PathLike[str], start: bytes) -> None:
+    """Refuse a file that begins as no format does, unless its name says ``.npz``: that one's reader knows more.
+
+    Raises:
+        ModelFileError: If it is such a file.
+    """
+    if start.startswith((*_FORMATS,)) or os.fspath(path).endswith(".npz"):
+        return
+    found = f"no .npz, .keras, HDF5 or .safetensors file begins with {start[:8]!r}" if start else "it is empty"
+    raise ModelFileError(f"{os.fspath(path)} is damaged or no file of a model or of weights: {found}")
 
 
 @contextmanager
@@ -207,7 +224,7 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[WeightsFile]:
         yield keras3_weights.Keras3Weights(reader) if keras3_weights.is_keras3(reader) else keras2.Keras2Weights(reader)
 
 
-# Formats by their first bytes; what is none of them is taken for an .npz file, which is damaged then.
+# Formats by their first bytes; an .npz file that begins otherwise is damaged.
 _FORMATS: dict[bytes, Callable[[str | os.PathLike[str]], AbstractContextManager[WeightsFile]]] = {
     b"PK": open_zip,
     MAGIC: open_hdf5,
