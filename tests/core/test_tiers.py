@@ -145,3 +145,30 @@ def test_what_numba_cannot_compile_is_a_compilation_error() -> None:
 
     with pytest.raises(tiers.CompilationError, match="unknown: "):
         unknown(np.ones(3))
+
+
+@needs_numba
+@pytest.mark.parametrize(
+    "error", [RuntimeError("LLVM IR parsing error\nline 2"), OSError(28, "No space"), RuntimeError()]
+)
+def test_what_llvm_or_the_disk_refuse_is_a_compilation_error(error) -> None:
+    from minikeras.kernels.compiled.jit import compiled
+
+    def refuse(x):
+        raise error
+
+    loop = compiled(double)
+    loop.dispatcher = refuse
+    with pytest.raises(tiers.CompilationError, match=r"^double: (LLVM IR parsing error|.*No space|RuntimeError)$"):
+        loop(np.ones(3))
+
+
+@needs_numba
+def test_a_convolution_that_cannot_be_compiled_is_numpys() -> None:
+    code = (
+        "import numpy as np; from minikeras import config, kernels; x, w = np.ones((1, 6, 4)), np.ones((3, 4, 8));"
+        "y = kernels.conv(x, w, strides=(1,), dilation=(1,), padding=((1, 1),)); print(y[0, :, 0], config.kernels())"
+    )
+    done = output_of(code, MINIKERAS_KERNELS="numba", NUMBA_DISABLE_JIT="1")  # where instructions can't be written
+    assert done.stdout.strip() == "[ 8. 12. 12. 12. 12.  8.] numpy"
+    assert done.stderr.count("numba couldn't compile a kernel") == 1

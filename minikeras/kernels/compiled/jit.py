@@ -75,8 +75,10 @@ class Loop:
         try:
             return (self.dispatcher or self.prepare())(*args)
         except Exception as error:
-            if type(error).__module__.startswith(("numba", "llvmlite")):
-                raise CompilationError(f"{self.function.__name__}: {str(error).strip().splitlines()[0]}") from error
+            # LLVM's complaints are RuntimeErrors, and a full disk's OSErrors; the loops themselves raise neither
+            if isinstance(error, (RuntimeError, OSError)) or type(error).__module__.startswith(("numba", "llvmlite")):
+                reason = str(error).strip() or type(error).__name__
+                raise CompilationError(f"{self.function.__name__}: {reason.splitlines()[0]}") from error
             raise
 
     def prepare(self) -> Any:

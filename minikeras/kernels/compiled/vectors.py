@@ -17,7 +17,10 @@ from .jit import imported
 @functools.cache
 def registers() -> tuple[int, tuple[int, ...]]:
     """Bytes in a vector register; and how many rows of 1, 2, … vectors of sums all registers together hold."""
-    features = imported("llvmlite.binding").get_host_cpu_features()
+    try:
+        features = imported("llvmlite.binding").get_host_cpu_features()
+    except RuntimeError:  # LLVM can't tell on this system
+        features = {}
     if features.get("avx512f"):
         return 64, (8, 10, 8, 7)
     return 32 if features.get("avx") else 16, (8, 6)
