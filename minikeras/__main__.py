@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ exit codes:
   1    the script ended with an exception; diff: the files differ; check: the file isn't sound
   2    the command line is wrong, or a file can't be read or written
   130  interrupted
+  141  whoever reads the output, such as head, has stopped reading
   A script that calls sys.exit decides for itself.
 """
 
@@ -56,7 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
-        return arguments.command(arguments)
+        code = arguments.command(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever reads, such as head, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes when it ends
+        return 128 + 13
     except OSError as error:
         print(f"minikeras: {error}", file=sys.stderr)
         return 2

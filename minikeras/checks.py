@@ -39,7 +39,7 @@ def number(owner: str, argument: str, value: Any, interval: str = "(-inf, inf)")
 
 
 def path(owner: Any, argument: str, value: Any) -> str:
-    """The value as text, if it is the path of a file.
+    """The value as text, if it is a path.
 
     Args:
         owner: Whose argument it is, for the message.
@@ -51,9 +51,7 @@ def path(owner: Any, argument: str, value: Any) -> str:
     """
     found = value.__fspath__() if isinstance(value, os.PathLike) else value
     if not isinstance(found, str):
-        raise TypeError(
-            f"{owner}: {argument} must be the path of a file, as a str or an os.PathLike. Received: {value!r:.200}"
-        )
+        raise TypeError(f"{owner}: {argument} must be a path, as a str or an os.PathLike. Received: {value!r:.200}")
     return found
 
 
@@ -87,7 +85,9 @@ def frequency(owner: Any, argument: str, value: Any) -> str | int:
         ValueError: If it is another word, or less than 1.
     """
     if isinstance(value, str):
-        return choice(str(owner), argument, value, ("epoch",))
+        if value.lower() != "epoch":
+            raise ValueError(f"{owner}: {argument} must be 'epoch' or a number of batches. Received: {value!r}")
+        return "epoch"
     return integer(owner, argument, value)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +199,23 @@ def test_a_damaged_file_is_exit_code_2(command, capsys):
     code, _, error = outcome(capsys, *command)
     assert code == 2
     assert "bad.npz is damaged" in error
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes end otherwise elsewhere")
+def test_a_reader_that_stops_reading_is_no_error():
+    model().save("m.npz")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "minikeras", "diff", "m.npz", "m.npz"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "MINIKERAS_KERNELS": "numpy"},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 @pytest.mark.parametrize("command", ["diff", "predict", "check"])

@@ -65,8 +65,8 @@ class BackupAndRestore(RunKeeper):
         delete_checkpoint: bool = True,
     ) -> None:
         owner = "BackupAndRestore"
-        self.backup_dir = os.fspath(backup_dir)
-        if not isinstance(self.backup_dir, str) or not self.backup_dir:
+        self.backup_dir = checks.path(owner, "backup_dir", backup_dir)
+        if not self.backup_dir:
             raise ValueError(f"{owner}: backup_dir must be the path of a folder. Received: {backup_dir!r}")
         self.save_freq = checks.frequency(owner, "save_freq", save_freq)
         self.double_checkpoint = checks.flag(owner, "double_checkpoint", double_checkpoint)
@@ -94,6 +94,8 @@ class BackupAndRestore(RunKeeper):
                 f"BackupAndRestore: {type(run.model.optimizer).__name__} takes all samples at once and keeps its state "
                 "to itself: a training by it can't be taken up in the middle"
             )
+        if os.path.exists(self.backup_dir) and not os.path.isdir(self.backup_dir):
+            raise NotADirectoryError(f"BackupAndRestore: backup_dir must be a folder. Received: {self.backup_dir!r}")
         os.makedirs(self.backup_dir, exist_ok=True)
         self._batches = 0
         kept = self._read()

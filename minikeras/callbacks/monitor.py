@@ -167,7 +167,8 @@ class ModelCheckpoint(Callback):
         initial_value_threshold: float | None = None,
     ) -> None:
         owner = "ModelCheckpoint"
-        saving.check_path(filepath, owner, weights=save_weights_only)
+        check = saving.check_weights_path if save_weights_only else saving.check_path
+        check(filepath, owner)
         self.filepath = os.fspath(filepath)
         self.monitor = monitor
         self.verbose = verbose

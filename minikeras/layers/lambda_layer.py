@@ -119,10 +119,12 @@ class Lambda(Layer):
         config = dict(config)
         known = {**get_custom_objects(), **(custom_objects or {})}
         owner = f"Lambda '{config.get('name')}'"
-        config["function"] = _function(config["function"], config.pop("function_type", None), known, owner, "function")
+        config["function"] = _function(
+            config.get("function"), config.pop("function_type", None), known, owner, "function"
+        )
         kind = config.pop("output_shape_type", "raw")
         if kind != "raw":
-            config["output_shape"] = _function(config["output_shape"], kind, known, owner, "output_shape")
+            config["output_shape"] = _function(config.get("output_shape"), kind, known, owner, "output_shape")
         if isinstance(config.get("mask"), str):
             config["mask"] = _function(config["mask"], "function", known, owner, "mask")
         return cls(**config)

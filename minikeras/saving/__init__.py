@@ -6,13 +6,22 @@ from .errors import NoModelError
 from .keras3 import is_keras3
 from .model import ModelFile, open_model, save_model
 from .npz import ModelFileError
-from .weights import check_path, describe_weights, is_for_weights, load_weights, open_weights, save_weights
+from .weights import (
+    check_path,
+    check_weights_path,
+    describe_weights,
+    is_for_weights,
+    load_weights,
+    open_weights,
+    save_weights,
+)
 
 __all__ = [
     "ModelFile",
     "ModelFileError",
     "NoModelError",
     "check_path",
+    "check_weights_path",
     "describe_weights",
     "is_for_weights",
     "is_keras3",

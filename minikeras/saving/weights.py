@@ -84,6 +84,16 @@ def check_path(path: str | os.PathLike[str], use: str, overwrite: bool = True, w
         raise FileExistsError(f"{os.fspath(path)!r} is there already, and overwrite is False")
 
 
+def check_weights_path(path: str | os.PathLike[str], use: str, overwrite: bool = True) -> None:
+    """Refuse a path that weights alone can't be saved to; as `check_path`, and ``.keras`` too."""
+    check_path(path, use, overwrite, weights=True)
+    if os.fspath(path).endswith(keras3.SUFFIX):
+        raise ValueError(
+            f"{use}: a .keras file holds a whole model: model.save writes it. Keras 3's weights alone go to a "
+            f"file that ends in '.weights.h5'. Received: {os.fspath(path)!r}"
+        )
+
+
 def holds_weights_only(path: str | os.PathLike[str]) -> bool:
     """Whether a file of this name is of a format that has no place for an architecture."""
     return os.fspath(path).endswith(safetensors.SUFFIX)
@@ -113,12 +123,7 @@ def save_weights(path: str | os.PathLike[str], layers: Sequence[LayerWeights], o
         ValueError: If the path has another suffix.
         FileExistsError: If a file is there that must not be replaced.
     """
-    check_path(path, "save_weights", overwrite, weights=True)
-    if os.fspath(path).endswith(keras3.SUFFIX):
-        raise ValueError(
-            "save_weights: a .keras file holds a whole model: model.save writes it. Keras 3's weights alone go to a "
-            f"file that ends in '.weights.h5'. Received: {os.fspath(path)!r}"
-        )
+    check_weights_path(path, "save_weights", overwrite)
     if os.fspath(path).endswith(KERAS3_SUFFIX):
         write_hdf5(path, *keras3_weights.weights_content(layers))
     elif is_hdf5(path):

@@ -411,7 +411,8 @@ def test_an_optimizer_of_all_samples_at_once_is_refused(tmp_path):
     ("arguments", "error", "message"),
     [
         ({"backup_dir": ""}, ValueError, "backup_dir must be the path of a folder. Received: ''"),
-        ({"save_freq": "batch"}, ValueError, "save_freq must be one of 'epoch'. Received: 'batch'"),
+        ({"backup_dir": None}, TypeError, "backup_dir must be a path, as a str or an os.PathLike. Received: None"),
+        ({"save_freq": "batch"}, ValueError, "save_freq must be 'epoch' or a number of batches. Received: 'batch'"),
         ({"save_freq": 0}, ValueError, "save_freq must be a positive integer. Received: 0"),
         ({"save_freq": 1.5}, ValueError, "save_freq must be a positive integer. Received: 1.5"),
         ({"delete_checkpoint": "no"}, TypeError, "delete_checkpoint must be"),
@@ -420,6 +421,13 @@ def test_an_optimizer_of_all_samples_at_once_is_refused(tmp_path):
 def test_a_wrong_argument_is_named(arguments, error, message):
     with pytest.raises(error, match=f"BackupAndRestore: {message}"):
         BackupAndRestore(**{"backup_dir": "b", **arguments})
+
+
+def test_a_file_is_no_folder_for_backups(tmp_path):
+    (tmp_path / "b").write_text("mine", encoding="utf-8")
+    with pytest.raises(NotADirectoryError, match=r"BackupAndRestore: backup_dir must be a folder. Received: '.*b'"):
+        short(tmp_path)
+    assert (tmp_path / "b").read_text(encoding="utf-8") == "mine"
 
 
 def test_a_file_whose_content_makes_no_sense_is_refused_with_its_name(tmp_path):

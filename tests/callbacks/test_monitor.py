@@ -186,7 +186,7 @@ WRONG = {
     "a frequency": (
         ValueError,
         lambda: ModelCheckpoint("a.npz", save_freq="batch"),
-        "ModelCheckpoint: save_freq must be one of 'epoch'. Received: 'batch'",
+        "ModelCheckpoint: save_freq must be 'epoch' or a number of batches. Received: 'batch'",
     ),
     "no batches": (ValueError, lambda: ModelCheckpoint("a.npz", save_freq=0), "ModelCheckpoint: save_freq must be a"),
     "two frequencies": (
@@ -203,6 +203,16 @@ WRONG = {
         ValueError,
         lambda: ModelCheckpoint("weights.{epoch}.txt"),
         "the path must end in '.npz', '.keras', '.h5' or '.hdf5'. Received: 'weights.{epoch}.txt'",
+    ),
+    "weights to a file of whole models": (
+        ValueError,
+        lambda: ModelCheckpoint("{epoch}.keras", save_weights_only=True),
+        "ModelCheckpoint: a .keras file holds a whole model: model.save writes it.",
+    ),
+    "no path": (
+        TypeError,
+        lambda: ModelCheckpoint(None),
+        "ModelCheckpoint: filepath must be a path, as a str or an os.PathLike. Received: None",
     ),
     "an unknown value": (
         ValueError,
