@@ -168,10 +168,18 @@ def test_together_the_cases_run_every_line_of_the_kernels(tier, monkeypatch):
                     leaves = [Tensor(array, requires_grad=True) for array in case.arrays]
                     f(*leaves).sum().backward()
                     f(*map(Tensor, case.arrays))  # where nothing is recorded, some compute less
+        _windows_that_do_not_fit()
     finally:
         sys.settrace(before)
     missed = {line for line in _code_lines(files) if line not in run and not _is_raise(*line)}
     assert not missed, f"no case in tests/kernels/paths.py runs {sorted(missed)}"
+
+
+def _windows_that_do_not_fit():
+    """`test_compiled.py` compares both tiers on them."""
+    x, steps = np.ones((1, 2, 4)), {"strides": (1,), "dilation": (1,), "padding": ((0, 0),)}
+    kernels.conv(x, np.ones((3, 4, 5)), **steps)
+    kernels.depthwise_conv(x, np.ones((3, 4, 1)), **steps)
 
 
 def _of_large_numbers(case):
