@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -162,13 +163,19 @@ def _add_check(commands: Any) -> None:
 def _told(work: Callable[[], bool | None]) -> int:
     """Do something with files, and give the exit code: 1 where it found something.
 
-    What is wrong with them, or the lack of h5py, is a message.
+    What is wrong with them, or the lack of h5py, is a message, and so are warnings: without lines of code.
     """
     try:
-        return int(bool(work()))
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return int(bool(work()))
     except (ValueError, ImportError) as error:
         print(f"minikeras: {error}", file=sys.stderr)
         return 2
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"minikeras: warning: {message}", file=sys.stderr)
 
 
 def _file_command(commands: Any, name: str, what: str) -> argparse.ArgumentParser:

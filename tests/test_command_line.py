@@ -201,6 +201,18 @@ def test_a_damaged_file_is_exit_code_2(command, capsys):
     assert "bad.npz is damaged" in error
 
 
+@pytest.mark.filterwarnings("default")
+def test_a_warning_is_a_line_without_code(capsys):
+    pytest.importorskip("h5py")
+    made = model()
+    made.compile("nadam", "mse")
+    made.save("m.npz")
+    code, _, error = outcome(capsys, "convert", "m.npz", "m.keras")
+    assert code == 0
+    assert error.startswith("minikeras: warning: m.keras: Keras 3 will load it without compiling it. ")
+    assert len(error.splitlines()) == 1
+
+
 @pytest.mark.skipif(os.name != "posix", reason="pipes end otherwise elsewhere")
 def test_a_reader_that_stops_reading_is_no_error():
     model().save("m.npz")

@@ -72,7 +72,7 @@ def _training(path: str, faults: list[str]) -> str:
     state = [array for array in model.optimizer.get_weights() if np.ndim(array)]
     if any(not np.isfinite(array).all() for array in state):
         faults.append(f"the state of {type(model.optimizer).__name__} isn't finite")
-    kept = f"with its state after {model.optimizer.iterations} steps" if state else "without a state"
+    kept = f"with its state after {count(model.optimizer.iterations, 'step')}" if state else "without a state"
     return f"compiled with {type(model.optimizer).__name__} {kept}"
 
 
