@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -200,6 +201,15 @@ def test_windows_that_do_not_fit_leave_no_positions_and_gradients_of_zero(
     assert compiled.shape == y.shape
     assert_same(both(kernels.depthwise_input_grad, y, w, input_size=lengths, **case), 0)
     assert_same(both(kernels.depthwise_kernel_grad, x, y, window=w.shape[:-2], **case), 0)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_stride_far_beyond_the_window_is_not_laid_out_phase_by_phase(groups, monkeypatch):
+    rng = np.random.default_rng(0)
+    case = {"strides": (9, 9), "dilation": (1, 1), "padding": ((1, 1), (0, 0)), "groups": groups}
+    g, w = rng.standard_normal((2, 3, 2, 4)), rng.standard_normal((2, 2, 6 // groups, 4))
+    monkeypatch.delattr(sys.modules["minikeras.kernels.compiled.indirect"], "way_of_adjoint")
+    assert_same(both(kernels.conv_input_grad, g, w, input_size=(20, 18), **case), 1e-12)
 
 
 def test_an_input_of_length_zero_has_an_empty_gradient():

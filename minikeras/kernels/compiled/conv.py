@@ -34,6 +34,8 @@ KERNEL_RESULTS = 300
 """Results that could be computed while Winograd's algorithm transforms the kernel."""
 FEW = 3
 """Filters up to which it pays to fill the vectors with channels, and sum those afterwards."""
+SPARSE = 16
+"""Phases of the strides per tap of the window from which nearly all have none, so that NumPy's way is faster."""
 CHUNK_BYTES = 1 << 19
 """What the cotangents of some images take that stay in cache until all gradients have been computed from them."""
 
@@ -75,7 +77,7 @@ def conv_input_grad(
 ) -> np.ndarray:
     """As `minikeras.kernels.conv_input_grad`."""
     slide = Slide(w.shape[:-2], strides, dilation, padding)
-    if not _is_covered(g, w, bias) or 0 in input_size:
+    if not _is_covered(g, w, bias) or 0 in input_size or _is_sparse(slide):
         return by_numpy.conv_input_grad(
             g, w, bias, input_size=input_size, **_named(slide), groups=groups, activation=activation
         )
@@ -166,7 +168,8 @@ def relu_conv_gradients(
     slide, filters = Slide(window, strides, dilation, padding), y.shape[-1]
     given = [array for array in (x, w) if array is not None]
     step = max(CHUNK_BYTES // max(y[:1].nbytes, 1), 1)
-    if not _is_covered(delta, y, *given) or 0 in input_size or groups > 1 or len(y) < 4 * step:
+    is_unusual = groups > 1 or 0 in input_size or _is_sparse(slide)
+    if is_unusual or not _is_covered(delta, y, *given) or len(y) < 4 * step:
         kernels, steps = (relu_grad, conv_input_grad, conv_kernel_grad), {**_named(slide), "groups": groups}
         return one_by_one(kernels, (delta, x, w, y), needs, input_size, window, steps)
     delta, y = plain(delta), plain(y)
@@ -199,6 +202,11 @@ def relu_conv_gradients(
 
 def _is_covered(x: np.ndarray, *others: np.ndarray | None) -> bool:
     return x.ndim <= 5 and is_covered(x, *others) and all(a is None or a.size > 0 for a in (x, *others))
+
+
+def _is_sparse(slide: Slide) -> bool:
+    """Whether nearly all phases of the convolution's adjoint are nothing but zeros."""
+    return math.prod(slide.strides) > SPARSE * math.prod(slide.window)
 
 
 def _suits_winograd(images: int, sizes: Ints, slide: Slide, channels: Ints, groups: int) -> bool:
