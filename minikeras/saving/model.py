@@ -17,9 +17,9 @@ from .errors import NoModelError
 from .hdf5 import MAGIC, Hdf5Reader, write_hdf5
 from .keras3_optimizers import State
 from .matching import LayerWeights, WeightsFile, match
-from .npz import ModelFileError, NpzReader, write_npz
+from .npz import ModelFileError, NpzReader, refuse_other_formats, write_npz
 from .safetensors import is_safetensors
-from .weights import MODEL_KEY, MODEL_PREFIX, NpzWeights, by_name, is_hdf5, refuse_other_formats
+from .weights import MODEL_KEY, MODEL_PREFIX, NpzWeights, by_name, is_hdf5
 
 MOST_LAYERS = 4000  # the largest networks of keras.applications have about a thousand
 MOST_ARGUMENTS = 2000
@@ -116,9 +116,9 @@ def open_model(path: str | os.PathLike[str]) -> AbstractContextManager[ModelFile
         start = file.read(9)
     if is_safetensors(start):
         raise NoModelError(f"{os.fspath(path)} holds weights only, no model. model.load_weights reads it")
-    refuse_other_formats(path, start)
     if start.startswith(MAGIC):
         return _open_keras2(path)
+    refuse_other_formats(path, start)
     return _open_keras3(path) if start.startswith(b"PK") and keras3.is_keras3(path) else _open_npz(path)
 
 

@@ -31,6 +31,21 @@ def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) ->
                 np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
 
 
+def refuse_other_formats(path: str | os.PathLike[str], start: bytes) -> None:
+    """Refuse a file that is no archive, unless its name says ``.npz``: then the reader says what is wrong.
+
+    Args:
+        path: The file.
+        start: Its first bytes, which are those of no other format.
+
+    Raises:
+        ModelFileError: If it is such a file.
+    """
+    if not start.startswith(b"PK") and not os.fspath(path).endswith(".npz"):
+        found = f"no .npz, .keras, HDF5 or .safetensors file begins with {start[:8]!r}" if start else "it is empty"
+        raise ModelFileError(f"{os.fspath(path)} is damaged or no file of a model or of weights: {found}")
+
+
 class NpzReader:
     """An open archive, used in a ``with`` statement.
 

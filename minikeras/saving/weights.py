@@ -18,7 +18,7 @@ from .errors import ModelFileError
 from .hdf5 import MAGIC, Hdf5Reader, require_h5py, write_hdf5
 from .keras3_places import places
 from .matching import LayerWeights, Pairs, WeightsFile, in_order, match
-from .npz import NpzReader, write_npz
+from .npz import NpzReader, refuse_other_formats, write_npz
 
 # A file of a whole model has a member of this name, and its weights under this prefix.
 MODEL_KEY = "model"
@@ -188,20 +188,11 @@ def open_weights(path: str | os.PathLike[str]) -> AbstractContextManager[Weights
         start = file.read(9)
     if safetensors.is_safetensors(start):
         return safetensors.open_weights(path)
+    for magic, opener in _FORMATS.items():
+        if start.startswith(magic):
+            return opener(path)
     refuse_other_formats(path, start)
-    return next((opener for magic, opener in _FORMATS.items() if start.startswith(magic)), open_npz)(path)
-
-
-def refuse_other_formats(path: str | os.PathLike[str], start: bytes) -> None:
-    """Refuse a file that begins as no format does, unless its name says ``.npz``: that one's reader knows more.
-
-    Raises:
-        ModelFileError: If it is such a file.
-    """
-    if start.startswith((*_FORMATS,)) or os.fspath(path).endswith(".npz"):
-        return
-    found = f"no .npz, .keras, HDF5 or .safetensors file begins with {start[:8]!r}" if start else "it is empty"
-    raise ModelFileError(f"{os.fspath(path)} is damaged or no file of a model or of weights: {found}")
+    return open_npz(path)
 
 
 @contextmanager
