@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -97,6 +98,47 @@ def test_positions_beyond_the_padding_of_a_gradient_are_zero():
     expected = np.zeros((1, 6, 7, 4))
     expected[:, ::3, [0, 1, 3, 4]] = 3
     np.testing.assert_array_equal(dx, expected)
+
+
+MARGIN = 256
+
+
+@pytest.mark.parametrize("way", ["Winograd", "indirect", "channelwise"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nothing_around_the_arrays_is_read_or_written(dtype, way, monkeypatch):
+    memories = []
+
+    def surrounded(shape, dtype):
+        size = math.prod(shape)
+        memories.append((np.full(size + 2 * MARGIN, np.nan, dtype), size))
+        return memories[-1][0][MARGIN : MARGIN + size].reshape(shape)
+
+    def random(*shape):
+        array = surrounded(shape, np.dtype(dtype))
+        array[...] = rng.standard_normal(shape)
+        return array
+
+    rng, module = np.random.default_rng(0), sys.modules["minikeras.kernels.compiled.conv"]
+    monkeypatch.setattr(module, "aligned_empty", surrounded)
+    monkeypatch.setattr(module, "KERNEL_RESULTS", -1000)
+    tiers.set_winograd(way == "Winograd")
+    steps = {"strides": (1, 1), "dilation": (1, 1), "padding": ((1, 0), (0, 1))}
+    steps["groups"] = 17 if way == "channelwise" else 1
+    x, w, g = random(2, 9, 14, 17), random(3, 3, 17 // steps["groups"], 17), random(2, 8, 13, 17)
+    dx, dw = oracles.conv_gradients(x, w, g, steps)
+    got = (
+        (kernels.conv(x, w, random(17), **steps), None),
+        (kernels.conv_input_grad(g, w, input_size=(9, 14), **steps), dx),
+        (kernels.conv_kernel_grad(x, g, window=(3, 3), **steps), dw),
+    )
+    for result, expected in got:
+        assert np.isfinite(result).all()
+        if expected is not None:
+            np.testing.assert_allclose(result, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+    assert len(memories) >= 6
+    for memory, size in memories:
+        assert np.isnan(memory[:MARGIN]).all()
+        assert np.isnan(memory[MARGIN + size :]).all()
 
 
 @pytest.mark.slow
