@@ -83,6 +83,11 @@ def test_rows_at_the_edge_leave_out_what_is_padding(lengths, padding):
     assert_convolves((3, *lengths, 4), (3,) * len(lengths), 5, padding=padding, strides=2)
 
 
+def test_patches_that_do_not_overlap():
+    assert_convolves((2, 8, 12, 3), (4, 4), 9, padding=0, strides=4)
+    assert_convolves((2, 8, 12, 5), (4, 4), 9, padding=0, strides=4)
+
+
 def test_many_channels_are_multiplied_in_several_goes():
     assert_convolves((1, 2, 2, 600), (1, 1), 9, padding=0)
     assert_convolves((1, 3, 3, 130), (3, 3), 4)

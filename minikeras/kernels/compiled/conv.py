@@ -77,7 +77,7 @@ def conv_input_grad(
 ) -> np.ndarray:
     """As `minikeras.kernels.conv_input_grad`."""
     slide = Slide(w.shape[:-2], strides, dilation, padding)
-    if not _is_covered(g, w, bias) or 0 in input_size or _is_sparse(slide):
+    if not _is_covered(g, w, bias) or 0 in input_size or _is_sparse(slide, w.shape[-2]):
         return by_numpy.conv_input_grad(
             g, w, bias, input_size=input_size, **_named(slide), groups=groups, activation=activation
         )
@@ -168,7 +168,7 @@ def relu_conv_gradients(
     slide, filters = Slide(window, strides, dilation, padding), y.shape[-1]
     given = [array for array in (x, w) if array is not None]
     step = max(CHUNK_BYTES // max(y[:1].nbytes, 1), 1)
-    is_unusual = groups > 1 or 0 in input_size or _is_sparse(slide)
+    is_unusual = groups > 1 or 0 in input_size or (w is not None and _is_sparse(slide, w.shape[-2]))
     if is_unusual or not _is_covered(delta, y, *given) or len(y) < 4 * step:
         kernels, steps = (relu_grad, conv_input_grad, conv_kernel_grad), {**_named(slide), "groups": groups}
         return one_by_one(kernels, (delta, x, w, y), needs, input_size, window, steps)
@@ -204,9 +204,10 @@ def _is_covered(x: np.ndarray, *others: np.ndarray | None) -> bool:
     return x.ndim <= 5 and is_covered(x, *others) and all(a is None or a.size > 0 for a in (x, *others))
 
 
-def _is_sparse(slide: Slide) -> bool:
-    """Whether nearly all phases of the convolution's adjoint are nothing but zeros."""
-    return math.prod(slide.strides) > SPARSE * math.prod(slide.window)
+def _is_sparse(slide: Slide, channels: int) -> bool:
+    """Whether nearly all phases of the convolution's adjoint are zeros, or each has one tap, and few channels to fill."""
+    phases, taps = math.prod(slide.strides), math.prod(slide.window)
+    return phases > SPARSE * taps or (phases >= taps > 1 and channels <= FEW)
 
 
 def _suits_winograd(images: int, sizes: Ints, slide: Slide, channels: Ints, groups: int) -> bool:
