@@ -86,12 +86,13 @@ def check_path(path: str | os.PathLike[str], use: str, overwrite: bool = True, w
 
 def check_weights_path(path: str | os.PathLike[str], use: str, overwrite: bool = True) -> None:
     """Refuse a path that weights alone can't be saved to; as `check_path`, and ``.keras`` too."""
-    check_path(path, use, overwrite, weights=True)
+    checks.path(use, "filepath", path)
     if os.fspath(path).endswith(keras3.SUFFIX):
         raise ValueError(
             f"{use}: a .keras file holds a whole model: model.save writes it. Keras 3's weights alone go to a "
             f"file that ends in '.weights.h5'. Received: {os.fspath(path)!r}"
         )
+    check_path(path, use, overwrite, weights=True)
 
 
 def holds_weights_only(path: str | os.PathLike[str]) -> bool:

@@ -205,7 +205,7 @@ def _is_covered(x: np.ndarray, *others: np.ndarray | None) -> bool:
 
 
 def _is_sparse(slide: Slide, channels: int) -> bool:
-    """Whether nearly all phases of the convolution's adjoint are zeros, or each has one tap, and few channels to fill."""
+    """Whether nearly all phases of the adjoint are zeros, or each has one tap for few channels."""
     phases, taps = math.prod(slide.strides), math.prod(slide.window)
     return phases > SPARSE * taps or (phases >= taps > 1 and channels <= FEW)
 
