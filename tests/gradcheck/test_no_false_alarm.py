@@ -57,8 +57,8 @@ def test_a_right_gradient_by_hand_raises_no_alarm(written: HandWritten) -> None:
 
 
 ACTIVATIONS = [
-    "elu", "exponential", "hard_sigmoid", "linear", "relu", "selu", "sigmoid", "softmax", "softplus", "softsign",
-    "tanh",
+    "elu", "exponential", "hard_sigmoid", "hard_sigmoid6", "linear", "relu", "selu", "sigmoid", "softmax", "softplus",
+    "softsign", "tanh",
 ]  # fmt: skip
 
 
