@@ -10,7 +10,7 @@ import pytest
 
 from minikeras import Tensor, kernels
 from minikeras.kernels import compiled
-from minikeras.kernels.compiled import jit
+from minikeras.kernels.compiled import jit, vectors
 from tests.kernels.paths import cases
 from tests.kernels.test_entropy import every_entropy
 from tests.kernels.test_steps import every_step
@@ -51,5 +51,6 @@ def _with_those_it_calls(loop):
         if loop not in found:
             found.add(loop)
             names = (loop.function.__globals__.get(name) for name in loop.function.__code__.co_names)
-            waiting += [value for value in names if isinstance(value, jit.Loop)]
+            called = (value.loop if isinstance(value, vectors.ByAddress) else value for value in names)
+            waiting += [value for value in called if isinstance(value, jit.Loop)]
     return found

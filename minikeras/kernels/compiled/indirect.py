@@ -40,23 +40,23 @@ class Way(NamedTuple):
 
     def writing(self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray, is_relu: bool) -> Blocks:
         """What writes ``conv(x, kernel) + start``, its positive part if `is_relu`, to `out`; all arrays are plain."""
-        p, tiles = self._plan(x, out), product.tile_shapes(x.dtype)
+        p, tiles, address = self._plan(x, out), product.tile_shapes(x.dtype), product.multiply_at.address(x.dtype)
         arrays = (x.reshape(-1), kernel.reshape(-1), start, out.reshape(-1))
         floor = x.dtype.type(0 if is_relu else -np.inf)
 
         def work(blocks: slice) -> None:
-            product.convolve(*arrays, *p[:-1], tiles, floor, blocks.start, blocks.stop)
+            product.convolve(address, *arrays, *p[:-1], tiles, floor, blocks.start, blocks.stop)
 
         return p.blocks, work
 
     def adding(self, x: np.ndarray, g: np.ndarray, total: np.ndarray) -> Blocks:
         """What adds the gradient in the kernel to `total`, flat; all arrays are plain."""
-        p, tiles = self._plan(x, g), product.tile_shapes(x.dtype)
+        p, tiles, address = self._plan(x, g), product.tile_shapes(x.dtype), product.multiply_at.address(x.dtype)
         arrays = (x.reshape(-1), g.reshape(-1), total)
         tables = (p.col, np.arange(p.col.size) * g.shape[-1], p.row)
 
         def work(blocks: slice) -> None:
-            product.kernel_gradient(*arrays, *tables, *p[3:-1], tiles, blocks.start, blocks.stop)
+            product.kernel_gradient(address, *arrays, *tables, *p[3:-1], tiles, blocks.start, blocks.stop)
 
         return p.blocks, work
 

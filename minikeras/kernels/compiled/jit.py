@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -74,12 +74,27 @@ class Loop:
     def __call__(self, *args: Any) -> Any:
         try:
             return (self.dispatcher or self.prepare())(*args)
-        except Exception as error:
-            # LLVM's complaints are RuntimeErrors, and a full disk's OSErrors; the loops themselves raise neither
-            if isinstance(error, (RuntimeError, OSError)) or type(error).__module__.startswith(("numba", "llvmlite")):
-                reason = str(error).strip() or type(error).__name__
-                raise CompilationError(f"{self.function.__name__}: {reason.splitlines()[0]}") from error
-            raise
+        except Exception as error:  # noqa: BLE001 (raised again)
+            self._raise(error)
+
+    def address(self, types: tuple[Any, ...]) -> int:
+        """Where in memory its compiled version for these types of arguments is."""
+        try:
+            dispatcher = self.prepare()
+            if not hasattr(dispatcher, "compile"):
+                raise CompilationError(f"{self.function.__name__}: $NUMBA_DISABLE_JIT is set")
+            dispatcher.compile(types)
+            made = dispatcher.overloads[types]
+            return int(made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
+        except Exception as error:  # noqa: BLE001 (raised again)
+            self._raise(error)
+
+    def _raise(self, error: Exception) -> NoReturn:
+        # LLVM's complaints are RuntimeErrors, and a full disk's OSErrors; the loops themselves raise neither
+        if isinstance(error, (RuntimeError, OSError)) or type(error).__module__.startswith(("numba", "llvmlite")):
+            reason = str(error).strip() or type(error).__name__
+            raise CompilationError(f"{self.function.__name__}: {reason.splitlines()[0]}") from error
+        raise error
 
     def prepare(self) -> Any:
         """Hand the function to numba, after those that it calls; nothing is compiled yet."""

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ...core.memory import LINE
-from .jit import compiled
-from .vectors import Vectors, inlined, registers
+from .jit import compiled, imported
+from .vectors import ByAddress, Vectors, inlined, registers
 
 CHANNEL_VECTORS = 2
 """The widest tile of channelwise products."""
@@ -147,6 +147,18 @@ def multiply(  # type: ignore[no-untyped-def]
             )  # fmt: skip
 
 
+def _types_of_multiply(number: Any) -> tuple[Any, ...]:
+    """The types of its arguments, for numbers of a type."""
+    types = imported("numba.core.types")
+    array, table, index = (types.Array(number, 1, "C"), types.Array(types.intp, 1, "C"), types.intp)
+    rows, depth, b = (table, table, index, index), (table, index, index), (array, index, index)
+    out, spare = (array, index, array, index, index, types.boolean, number), types.Array(types.intp, 2, "C")
+    return (array, index, *rows, *depth, *b, *out, types.boolean, table, spare)
+
+
+multiply_at = ByAddress(multiply, _types_of_multiply)
+
+
 @compiled
 def aligned(count, kind):  # type: ignore[no-untyped-def]
     """Scratch memory of `count` numbers of the type of the array `kind`, which begins with a cache line."""
@@ -199,11 +211,12 @@ def fill(x, image, first, lengths, before, frame, channels, target, to):  # type
 
 @compiled
 def convolve(  # type: ignore[no-untyped-def]
-    x, b, start, out, row, out_row, col, parts, layout, lengths, before, frame, tiles, floor, first, last
+    address, x, b, start, out, row, out_row, col, parts, layout, lengths, before, frame, tiles, floor, first, last
 ):  # fmt: skip
     """Write blocks `first` to `last` of a convolution, or of several that together fill `out`.
 
     Args:
+        address: where `multiply` is.
         x, b, start, out: flat arrays: input (N, *lengths, C), kernels (k, F), bias (F,), and the results.
         row, out_row, col: the tables, of all parts one behind the other.
         parts: (convolutions, 9): the first row in the tables; rows of positions in an image and positions in each;
@@ -249,7 +262,7 @@ def convolve(  # type: ignore[no-untyped-def]
                             end += 1
                     top = first_row + (i * height + r) * positions
                     bottom = top + (end - r) * positions * (1 if splits else count)
-                    _write_rows(source, at, row, out_row, top, bottom, col, first_k + low * per_tap,
+                    _write_rows(address, source, at, row, out_row, top, bottom, col, first_k + low * per_tap,
                                 first_k + high * per_tap, b, start, out, to, filters, depth, width, groups, floor,
                                 channelwise, tiles, spare
                     )  # fmt: skip
@@ -265,23 +278,23 @@ def _inside(position, dilation, taps, length):  # type: ignore[no-untyped-def]
 
 @compiled
 def _write_rows(  # type: ignore[no-untyped-def]
-    x, x_at, row, out_row, first, last, col, first_k, last_k, b, start, out, out_at, filters, depth, width, groups,
-    floor, channelwise, tiles, spare
+    address, x, x_at, row, out_row, first, last, col, first_k, last_k, b, start, out, out_at, filters, depth, width,
+    groups, floor, channelwise, tiles, spare
 ):  # fmt: skip
     """Write some rows of a block: all groups, and so many k at a time as the cache holds kernels for."""
     minus_infinity = -x.dtype.type(np.inf)
     for k in range(first_k, max(last_k, first_k + 1), DEPTH):
         least = floor if k + DEPTH >= last_k else minus_infinity
         for j in range(1 if channelwise else groups):
-            multiply(x, x_at + j * depth, row, out_row, first, last, col, k, min(k + DEPTH, last_k), b, filters,
-                     k * filters + j * width, start, j * width, out, out_at + j * width,
-                     filters if channelwise else width, k > first_k, least, channelwise, tiles, spare
+            multiply_at(address, x, x_at + j * depth, row, out_row, first, last, col, k, min(k + DEPTH, last_k), b,
+                     filters, k * filters + j * width, start, j * width, out, out_at + j * width,
+                     filters if channelwise else width, k > first_k, least, channelwise != 0, tiles, spare
             )  # fmt: skip
 
 
 @compiled
 def kernel_gradient(  # type: ignore[no-untyped-def]
-    x, g, out, row, out_row, col, parts, layout, lengths, before, frame, tiles, first, last
+    address, x, g, out, row, out_row, col, parts, layout, lengths, before, frame, tiles, first, last
 ):  # fmt: skip
     """Add what blocks `first` to `last` give to the gradient in the kernels, `out` (k, F).
 
@@ -306,7 +319,7 @@ def kernel_gradient(  # type: ignore[no-untyped-def]
         g_at, total = (image * height + begin) * positions * filters, min(rows, height - begin) * positions * count
         for chunk in range(0, total, CHUNK):
             for j in range(1 if channelwise else groups):
-                multiply(source, at + j * depth, row, out_row, 0, row.size, col, chunk, min(chunk + CHUNK, total), g,
-                         filters, g_at + chunk * filters + j * width, g, 0, out, j * width,
-                         filters if channelwise else width, True, floor, channelwise, tiles, spare
+                multiply_at(address, source, at + j * depth, row, out_row, 0, row.size, col, chunk,
+                            min(chunk + CHUNK, total), g, filters, g_at + chunk * filters + j * width, g, 0, out,
+                            j * width, filters if channelwise else width, True, floor, channelwise != 0, tiles, spare
                 )  # fmt: skip

@@ -11,7 +11,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from .jit import imported
+import numpy as np
+
+from .jit import Loop, imported
 
 
 @functools.cache
@@ -138,3 +140,51 @@ class Vectors:
         name = f"llvm.{name}.v{self.lanes}f{self.bits}{suffix}"
         function = self.build.module.globals.get(name) or self.ir.Function(self.build.module, kind, name)
         return self.build.call(function, args)
+
+
+class ByAddress:
+    """A compiled loop for other compiled loops to call where it lies in memory, so that it isn't compiled into each.
+
+    They call it as the loop itself, with `address` before all arguments.
+
+    Args:
+        loop: What is called.
+        typed: Gives the types of its arguments for that of the numbers.
+    """
+
+    def __init__(self, loop: Loop, typed: Callable[[Any], tuple[Any, ...]]) -> None:
+        self.loop, self.typed = loop, typed
+        self.address = functools.cache(self._address)
+        self.prepare = functools.cache(self._prepare)
+
+    def __call__(self, *args: Any) -> None:
+        """Only compiled loops call it so.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(f"{self.loop.function.__name__} is called by its address in compiled loops only")
+
+    def _address(self, dtype: np.dtype) -> int:
+        """Where it is, compiled for numbers of a type."""
+        return self.loop.address(self.typed(imported("numba.np.numpy_support").from_dtype(dtype)))
+
+    def _prepare(self) -> Any:
+        """The function that calls it, for numba."""
+        types = imported("numba.core.types")
+
+        def function(context: Any, *given: Any) -> Any:
+            kinds = self.typed(given[1].dtype)
+
+            def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+                kind = context.call_conv.get_function_type(types.none, kinds)
+                place = builder.inttoptr(values[0], kind.as_pointer())
+                context.call_conv.call_function(builder, place, types.none, kinds, values[1:])
+                return context.get_dummy_value()
+
+            return types.void(types.intp, *kinds), code
+
+        names = ["context", "address", *inspect.signature(self.loop.function).parameters]
+        parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
+        function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return imported("numba.extending").intrinsic(function)

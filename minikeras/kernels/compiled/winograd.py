@@ -19,7 +19,7 @@ from ..geometry import Ints, Padding
 from ..winograd import GG
 from .indirect import Blocks
 from .jit import compiled
-from .product import aligned, fill, multiply, tile_shapes
+from .product import aligned, fill, multiply_at, tile_shapes
 from .vectors import Vectors, inlined
 
 BLOCK_BYTES = 3 << 18
@@ -48,7 +48,7 @@ class Way(NamedTuple):
         floor, tiles = x.dtype.type(0 if is_relu else -np.inf), tile_shapes(x.dtype)
 
         def work(part: slice) -> None:
-            _convolve(*arrays, layout, tiles, floor, part.start, part.stop)
+            _convolve(multiply_at.address(x.dtype), *arrays, layout, tiles, floor, part.start, part.stop)
 
         return blocks, work
 
@@ -58,7 +58,7 @@ class Way(NamedTuple):
         arrays, tiles = (x.reshape(-1), g.reshape(-1), total), tile_shapes(x.dtype)
 
         def work(part: slice) -> None:
-            _kernel_gradient(*arrays, layout, tiles, part.start, part.stop)
+            _kernel_gradient(multiply_at.address(x.dtype), *arrays, layout, tiles, part.start, part.stop)
 
         return blocks, work
 
@@ -208,7 +208,7 @@ def _transform_gradient(g, tile, layout, lengths, before, frame, buffer, lanes, 
 
 
 @compiled
-def _convolve(x, kernels, start, out, layout, shapes, floor, first, last):  # type: ignore[no-untyped-def]
+def _convolve(address, x, kernels, start, out, layout, shapes, floor, first, last):  # type: ignore[no-untyped-def]
     """Write the tiles of blocks `first` to `last`."""
     height, width, channels, out_height, out_width, filters, _, _, rows, columns, tiles, block = layout
     lengths, before, frame = np.array([height, 1, width]), np.zeros(3, np.intp), np.array([6, 1, 6])
@@ -221,7 +221,7 @@ def _convolve(x, kernels, start, out, layout, shapes, floor, first, last):  # ty
         for t in range(count):
             _transform_input(x, begin + t, layout, lengths, before, frame, buffer, lanes, data, t * 36 * channels)
         for p in range(36):
-            multiply(data, p * channels, row, out_row, 0, count, col, 0, channels, kernels, filters,
+            multiply_at(address, data, p * channels, row, out_row, 0, count, col, 0, channels, kernels, filters,
                      p * channels * filters, nothing, 0, products, p * filters, filters, False, minus_infinity,
                      False, shapes, spare
             )  # fmt: skip
@@ -235,7 +235,7 @@ def _convolve(x, kernels, start, out, layout, shapes, floor, first, last):  # ty
 
 
 @compiled
-def _kernel_gradient(x, g, total, layout, shapes, first, last):  # type: ignore[no-untyped-def]
+def _kernel_gradient(address, x, g, total, layout, shapes, first, last):  # type: ignore[no-untyped-def]
     """Add the transformed gradient (36, channels, filters) that the tiles of blocks `first` to `last` give."""
     height, width, channels, out_height, out_width, filters, _, _, _, _, tiles, block = layout
     lengths, before, frame = np.array([height, 1, width]), np.zeros(3, np.intp), np.array([6, 1, 6])
@@ -252,7 +252,7 @@ def _kernel_gradient(x, g, total, layout, shapes, first, last):  # type: ignore[
             _transform_gradient(g, tile, layout, out_lengths, before, out_frame, buffer, lanes, cotangent,
                                 t * 36 * filters)  # fmt: skip
         for p in range(36):
-            multiply(data, p * channels, row, out_row, 0, channels, col, 0, count, cotangent, 36 * filters,
+            multiply_at(address, data, p * channels, row, out_row, 0, channels, col, 0, count, cotangent, 36 * filters,
                      p * filters, total, 0, total, p * channels * filters, filters, True, minus_infinity, False, shapes,
                      spare
             )  # fmt: skip
