@@ -271,11 +271,11 @@ def _write(
 def _kernel_grad(x: np.ndarray, g: np.ndarray, way: Way) -> np.ndarray:
     """The gradient in the kernel of the convolution from `x` to `g`, flat."""
     x, g, size = plain(x), plain(g), way.total_size(x, g)
-    blocks, _ = way.adding(x, g, np.empty(0, x.dtype))
+    blocks, add = way.adding(x, g)
 
     def work(part: slice) -> np.ndarray:
         total = np.zeros(size, x.dtype)
-        way.adding(x, g, total)[1](part)
+        add(part, total)
         return total
 
     totals = spread(work, blocks, x.size + g.size + _products(g, size))
@@ -305,8 +305,8 @@ def _kernel_grad_by_images(
     x = plain(x)
 
     def add(images: slice, g: np.ndarray, total: np.ndarray) -> None:
-        blocks, work = way.adding(x[images], g, total)
-        work(slice(0, blocks))
+        blocks, work = way.adding(x[images], g)
+        work(slice(0, blocks), total)
 
     def finish(total: np.ndarray) -> np.ndarray:
         return way.kernel_gradient(total).reshape(*slide.window, channels, filters)

@@ -15,6 +15,8 @@ from .plan import Part, Plan, Shapes, of_adjoint, of_convolution, plan, three
 
 Blocks = tuple[int, Callable[[slice], None]]
 """Into how many blocks work is cut, and what does some of them."""
+AddedBlocks = tuple[int, Callable[[slice, np.ndarray], None]]
+"""As `Blocks`, of work whose results are added to a total."""
 
 
 class Way(NamedTuple):
@@ -49,19 +51,19 @@ class Way(NamedTuple):
 
         return p.blocks, work
 
-    def adding(self, x: np.ndarray, g: np.ndarray, total: np.ndarray) -> Blocks:
-        """What adds the gradient in the kernel to `total`, flat; all arrays are plain."""
+    def adding(self, x: np.ndarray, g: np.ndarray) -> AddedBlocks:
+        """What adds the gradient in the kernel to a total, flat; all arrays are plain."""
         p, tiles, address = self._plan(x, g), product.tile_shapes(x.dtype), product.multiply_at.address(x.dtype)
-        arrays = (x.reshape(-1), g.reshape(-1), total)
+        arrays = (x.reshape(-1), g.reshape(-1))
         tables = (p.col, np.arange(p.col.size) * g.shape[-1], p.row)
 
-        def work(blocks: slice) -> None:
-            product.kernel_gradient(address, *arrays, *tables, *p[3:-1], tiles, blocks.start, blocks.stop)
+        def work(blocks: slice, total: np.ndarray) -> None:
+            product.kernel_gradient(address, *arrays, total, *tables, *p[3:-1], tiles, blocks.start, blocks.stop)
 
         return p.blocks, work
 
     def total_size(self, x: np.ndarray, g: np.ndarray) -> int:
-        """How many numbers the `total` of `adding` has."""
+        """How many numbers the total of `adding` has."""
         return self._plan(x, g).col.size * g.shape[-1]
 
     def kernel_gradient(self, total: np.ndarray) -> np.ndarray:

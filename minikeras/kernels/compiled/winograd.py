@@ -17,7 +17,7 @@ import numpy as np
 from ...core.memory import aligned_empty
 from ..geometry import Ints, Padding
 from ..winograd import GG
-from .indirect import Blocks
+from .indirect import AddedBlocks, Blocks
 from .jit import compiled
 from .product import aligned, fill, multiply_at, tile_shapes
 from .vectors import Vectors, inlined
@@ -52,18 +52,18 @@ class Way(NamedTuple):
 
         return blocks, work
 
-    def adding(self, x: np.ndarray, g: np.ndarray, total: np.ndarray) -> Blocks:
-        """What adds the gradient in the arranged kernel to `total`, flat; all arrays are plain."""
+    def adding(self, x: np.ndarray, g: np.ndarray) -> AddedBlocks:
+        """What adds the gradient in the arranged kernel to a total, flat; all arrays are plain."""
         layout, blocks = _layout(x, g.shape, self.padding)
-        arrays, tiles = (x.reshape(-1), g.reshape(-1), total), tile_shapes(x.dtype)
+        arrays, tiles = (x.reshape(-1), g.reshape(-1)), tile_shapes(x.dtype)
 
-        def work(part: slice) -> None:
-            _kernel_gradient(multiply_at.address(x.dtype), *arrays, layout, tiles, part.start, part.stop)
+        def work(part: slice, total: np.ndarray) -> None:
+            _kernel_gradient(multiply_at.address(x.dtype), *arrays, total, layout, tiles, part.start, part.stop)
 
         return blocks, work
 
     def total_size(self, x: np.ndarray, g: np.ndarray) -> int:
-        """How many numbers the `total` of `adding` has."""
+        """How many numbers the total of `adding` has."""
         return 36 * x.shape[-1] * g.shape[-1]
 
     def kernel_gradient(self, total: np.ndarray) -> np.ndarray:
