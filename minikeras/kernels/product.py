@@ -7,19 +7,20 @@ import numpy as np
 from ..core.threads import UNSHARED, num_threads, spread
 
 
-def matmul(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def matmul(x: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """``x @ y``, of which each thread makes some rows, some columns if there are more of them, or some of a stack.
 
     Args:
         x: ndarray (..., M, K).
         y: ndarray (..., K, N).
+        out: ndarray (..., M, N) that is written; None for a new one.
 
     Returns:
-        ndarray (..., M, N)
+        `out`
     """
     products = x.size * y.shape[-1] if x.ndim >= y.ndim else x.shape[-2] * y.size
     if max(products // 16, x.size + y.size) <= UNSHARED:
-        return np.matmul(x, y)
+        return np.matmul(x, y, out=out)
     effort = max(products // 16, UNSHARED + 1)
     if x.ndim == y.ndim == 2:
         by_rows = len(x) >= y.shape[1]
@@ -27,8 +28,8 @@ def matmul(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     else:
         by_rows, length = True, len(x) if x.shape[:-2] == y.shape[:-2] else 1
     if length == 1:
-        return spread(lambda _: np.matmul(x, y), 1, effort)[0]
-    out = np.empty((*x.shape[:-1], y.shape[-1]), np.result_type(x, y))
+        return spread(lambda _: np.matmul(x, y, out=out), 1, effort)[0]
+    out = np.empty((*x.shape[:-1], y.shape[-1]), np.result_type(x, y)) if out is None else out
     parts = min(length, num_threads())  # no more than that: each one reads the other factor again
 
     def work(part: slice) -> None:

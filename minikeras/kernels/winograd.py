@@ -17,6 +17,7 @@ from ..core import tiers
 from .blocks import Block, input_blocks, windows
 from .epilogue import add_bias_and_activate
 from .geometry import Ints, Slide
+from .product import matmul
 
 _A = np.array([[1, 0, 0, 0], [1, 1, 1, 1], [1, -1, 1, -1], [1, 2, 4, 8], [1, -2, 4, -8], [0, 0, 0, 1]])
 _B = np.array(
@@ -57,7 +58,7 @@ def suits(x: np.ndarray, other: np.ndarray, sizes: Ints, slide: Slide, channels:
 
 def transformed_kernel(w: np.ndarray) -> np.ndarray:
     """``G w G'`` (36, C, F) of a kernel (3, 3, C, F)."""
-    return (GG.astype(w.dtype) @ w.reshape(9, -1)).reshape(36, *w.shape[2:])
+    return matmul(GG.astype(w.dtype), w.reshape(9, -1)).reshape(36, *w.shape[2:])
 
 
 def convolve(
@@ -110,7 +111,7 @@ def kernel_grad(x: np.ndarray, g: np.ndarray, slide: Slide) -> np.ndarray:
 
 def kernel_of_transformed(total: np.ndarray) -> np.ndarray:
     """``G' w G`` (3, 3, C, F) of what `kernel_grad` gives."""
-    return (GG.T.astype(total.dtype) @ total.reshape(36, -1)).reshape(3, 3, *total.shape[1:])
+    return matmul(GG.T.astype(total.dtype), total.reshape(36, -1)).reshape(3, 3, *total.shape[1:])
 
 
 def _input_tiles(

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..core.threads import spread
+
 
 def scaled_to_norm(grad: np.ndarray, norm: float) -> np.ndarray:
     """A gradient, scaled down to a norm that it exceeds."""
@@ -24,7 +26,7 @@ def global_norm(grads: Sequence[np.ndarray]) -> float:
         The norm; infinity or NaN if an element is that.
     """
     with np.errstate(over="ignore"):
-        squares = sum(float(np.vdot(grad, grad)) for grad in grads)
+        squares = sum(float(spread(lambda _, grad=grad: np.vdot(grad, grad), 1, grad.size)[0]) for grad in grads)
     if math.isfinite(squares):
         return math.sqrt(squares)
     largest = max(float(np.max(np.abs(grad), initial=0.0)) for grad in grads)

@@ -314,3 +314,42 @@ def test_a_number_of_threads_that_is_none_is_refused(value, error, message):
     with pytest.raises(error, match=message):
         config.set_num_threads(value)
     assert config.num_threads() == before
+
+
+_TRAINING = """
+import os, threading, time
+import numpy as np
+from minikeras import config, layers as L, models, optimizers
+config.set_num_threads(2)
+
+def computing():  # milliseconds of all threads that Python didn't start
+    ours = {thread.native_id for thread in threading.enumerate()}
+    others = [task for task in os.listdir("/proc/self/task") if int(task) not in ours]
+    return sum(int(open(f"/proc/self/task/{task}/schedstat").read().split()[0]) for task in others) / 1e6
+
+np.ones((1000, 1000)) @ np.ones((1000, 1000))  # BLAS has started its threads
+model = models.Sequential([
+    L.Conv2D(64, 3, padding="same", activation="relu", input_shape=(32, 32, 48)), L.BatchNormalization(),
+    L.Conv2D(64, 3, activation="relu"), L.SeparableConv2D(64, 3), L.MaxPooling2D(),
+    L.Conv2DTranspose(32, 3, strides=2), L.Conv2D(1, 3, padding="same"), L.Flatten(), L.Dropout(0.5),
+    L.Dense(256, activation="relu"), L.Dense(100, activation="softmax")])
+model.compile(optimizers.Adam(clipnorm=1.0), "categorical_crossentropy")
+x, y = np.ones((32, 32, 32, 48), "float32"), np.eye(100, dtype="float32")[:32]
+model.train_on_batch(x, y)
+time.sleep(0.3)
+before = computing()
+model.train_on_batch(x, y)
+model.predict(x)
+time.sleep(0.1)
+print(computing() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts threads' time by Linux's files")
+@pytest.mark.parametrize("tier", ["numpy", pytest.param("numba", marks=needs_numba)])
+def test_training_never_wakes_the_threads_of_blas_which_would_spin_beside_ours(tier):
+    environment = {**os.environ, "MINIKERAS_KERNELS": tier, "OPENBLAS_NUM_THREADS": "2"}
+    run = subprocess.run(
+        [sys.executable, "-c", _TRAINING], env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert float(run.stdout) < 1

@@ -21,6 +21,7 @@ from ..conv import transposed_kernel
 from ..epilogue import add_bias_and_activate
 from ..geometry import Ints, Padding, Slide, mirrored_padding, output_lengths
 from ..gradients import Gradients, one_by_one
+from ..product import matmul
 from ..winograd import MOST_CHANNELS
 from . import indirect, winograd
 from .activation import pass_positive, relu_grad
@@ -256,7 +257,8 @@ def _write(
     if _has_few(way, filters, channels):
         ones, way = np.ones((channels, 1), x.dtype), way._replace(channelwise=True)
         kernels = (plain(kernel[..., f].reshape(-1, 1, channels)) for f in range(filters))
-        out = np.concatenate([_write(x, way, each, None, sizes, None) @ ones for each in kernels], axis=-1)
+        sums = [matmul(_write(x, way, each, None, sizes, None).reshape(-1, channels), ones) for each in kernels]
+        out = np.concatenate(sums, axis=-1).reshape(len(x), *sizes, filters)
         add_bias_and_activate(out, bias, activation)
         return out
     out = aligned_empty((len(x), *sizes, filters), x.dtype)

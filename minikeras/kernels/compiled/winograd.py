@@ -16,6 +16,7 @@ import numpy as np
 
 from ...core.memory import aligned_empty
 from ..geometry import Ints, Padding
+from ..product import matmul
 from ..winograd import GG
 from .indirect import AddedBlocks, Blocks
 from .jit import compiled
@@ -38,7 +39,7 @@ class Way(NamedTuple):
     def arranged(self, w: np.ndarray) -> np.ndarray:
         """``G w G'`` of a kernel (3, 3, C, F): (36, C, F)."""
         out = aligned_empty((36, *w.shape[2:]), w.dtype)
-        np.matmul(GG.astype(w.dtype), w.reshape(9, -1), out=out.reshape(36, -1))
+        matmul(GG.astype(w.dtype), w.reshape(9, -1), out.reshape(36, -1))
         return out
 
     def writing(self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray, is_relu: bool) -> Blocks:
@@ -68,7 +69,7 @@ class Way(NamedTuple):
 
     def kernel_gradient(self, total: np.ndarray) -> np.ndarray:
         """``G' total G``: the gradient in the kernel, (9, C F)."""
-        return GG.T.astype(total.dtype) @ total.reshape(36, -1)
+        return matmul(GG.T.astype(total.dtype), total.reshape(36, -1))
 
 
 def _layout(x: np.ndarray, out: Ints, padding: Padding) -> tuple[np.ndarray, int]:
