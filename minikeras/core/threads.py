@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -48,8 +48,8 @@ def spread(work: Callable[[slice], Result], length: int, elements: int) -> list[
     Raises:
         Exception: the first that ``work`` raised, after all parts have ended.
     """
-    threads = _number
-    if threads == 1 or length < 2 or elements < WORTHWHILE or _sharing.get():
+    threads = free_threads()
+    if threads == 1 or length < 2 or elements < WORTHWHILE:
         if elements <= UNSHARED:
             return [work(slice(0, length))]
         with _one_blas_thread:
@@ -59,11 +59,18 @@ def spread(work: Callable[[slice], Result], length: int, elements: int) -> list[
     job = _Job(work, [slice(start, stop) for start, stop in itertools.pairwise(bounds)])
     with _one_blas_thread:
         _pool.help(job, min(threads, parts) - 1)
+        if _pool.attendant:
+            _pool.attendant.call()
         contextvars.copy_context().run(_work, job)
         job.done.acquire()
     if job.error is not None:
         raise job.error
     return job.results
+
+
+def free_threads() -> int:
+    """How many threads may share what the calling one has to do: one if that is a part of something shared."""
+    return 1 if _sharing.get() else _number
 
 
 class _Job:
@@ -102,20 +109,51 @@ class _Job:
             self.done.release()
 
 
+class Attendant(Protocol):
+    """What idle threads of the pool do for a while before they sleep."""
+
+    def linger(self, is_idle: Callable[[], bool]) -> None:
+        """Called by a thread that has nothing to do; `is_idle` says whether that is still so."""
+
+    def call(self) -> None:
+        """Have all who linger return: there is work."""
+
+
+def linger_with(attendant: Attendant) -> None:
+    """Say what idle threads do before they sleep."""
+    _pool.attendant = attendant
+
+
+def summon(helpers: int) -> None:
+    """Wake so many threads: the attendant has something for them."""
+    _pool.help(_Summons(), helpers)
+
+
+class _Summons:
+    """A job without work."""
+
+    def __init__(self) -> None:
+        self.core = _current_core()
+
+    def run(self) -> None:
+        """Nothing is done here: whoever comes lingers afterwards."""
+
+
 class _Pool:
     """Threads that help whoever has work; they start when first asked for, and end with the process."""
 
     def __init__(self) -> None:
+        self.attendant: Attendant | None = None
         self._forget()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)  # a child has none of its parent's threads
 
     def _forget(self) -> None:
-        self._queue: SimpleQueue[tuple[_Job, contextvars.Context]] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[_Job | _Summons, contextvars.Context]] = SimpleQueue()
         self._lock = threading.Lock()
         self._size = 0
 
-    def help(self, job: _Job, helpers: int) -> None:
+    def help(self, job: _Job | _Summons, helpers: int) -> None:
         """Have up to ``helpers`` threads run the job, with the caller's context (NumPy's error state is part of it)."""
         with self._lock:
             for _ in range(helpers - self._size):
@@ -137,8 +175,10 @@ def _core_of_this_thread() -> Callable[[], int | None]:
 _current_core = _core_of_this_thread()
 
 
-def _serve(queue: SimpleQueue[tuple[_Job, contextvars.Context]]) -> None:
+def _serve(queue: SimpleQueue[tuple[_Job | _Summons, contextvars.Context]]) -> None:
     while True:
+        if _pool.attendant:
+            _pool.attendant.linger(queue.empty)
         job, context = queue.get()
         _leave(job.core)
         context.run(_work, job)
@@ -159,7 +199,7 @@ def _leave(core: int | None) -> None:
                 os.sched_setaffinity(0, cores)  # it is moved, not bound
 
 
-def _work(job: _Job) -> None:
+def _work(job: _Job | _Summons) -> None:
     _sharing.set(True)
     job.run()
 

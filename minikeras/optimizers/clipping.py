@@ -16,6 +16,10 @@ def scaled_to_norm(grad: np.ndarray, norm: float) -> np.ndarray:
     return grad * np.asarray(norm / own, grad.dtype) if own > norm else grad
 
 
+def _square_sum(grad: np.ndarray) -> float:
+    return spread(lambda _: float(np.vdot(grad, grad)), 1, grad.size)[0]
+
+
 def global_norm(grads: Sequence[np.ndarray]) -> float:
     """Euclidean norm of all arrays together, also where squares leave the range of their type.
 
@@ -26,7 +30,7 @@ def global_norm(grads: Sequence[np.ndarray]) -> float:
         The norm; infinity or NaN if an element is that.
     """
     with np.errstate(over="ignore"):
-        squares = sum(float(spread(lambda _, grad=grad: np.vdot(grad, grad), 1, grad.size)[0]) for grad in grads)
+        squares = sum(_square_sum(grad) for grad in grads)
     if math.isfinite(squares):
         return math.sqrt(squares)
     largest = max(float(np.max(np.abs(grad), initial=0.0)) for grad in grads)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 
 import numpy as np
 import pytest
 
 from minikeras import Tensor, kernels
 from minikeras.kernels import compiled
-from minikeras.kernels.compiled import jit, vectors
+from minikeras.kernels.compiled import jit, packing, sharing, vectors
 from tests.kernels.paths import cases
 from tests.kernels.test_entropy import every_entropy
 from tests.kernels.test_steps import every_step
@@ -26,16 +27,34 @@ def test_together_the_cases_call_every_compiled_loop(tier, monkeypatch):
         called.update(_with_those_it_calls(loop))
         return real(loop, *args)
 
+    def spy_on_packing(loop, args):
+        called.update(_with_those_it_calls(loop))
+        return pack(loop, args)
+
+    pack = packing.pack
     monkeypatch.setattr(jit.Loop, "__call__", spy)
+    monkeypatch.setattr(sharing, "pack", spy_on_packing)
     for case in cases():
         leaves = [Tensor(array, requires_grad=True) for array in case.arrays]
         case.f(*leaves).sum().backward()
         case.f(*map(Tensor, case.arrays))  # where nothing is recorded, some compute less
+    every_chunk(monkeypatch)
     every_step("float32")
     every_entropy("float32")
     kernels.sigmoid(np.zeros(3, "float32"))  # that of float64 is NumPy's
     missed = {f"{loop.function.__module__}.{loop.function.__name__}" for loop in _loops() - called}
     assert not missed, f"no case in tests/kernels/paths.py calls {sorted(missed)}"
+
+
+def every_chunk(monkeypatch):
+    """Gradients of some images after the other, as those of many images are computed."""
+    conv = sys.modules[compiled.conv.__module__]
+    monkeypatch.setattr(conv, "CHUNK_BYTES", 1)
+    x, w = np.ones((4, 5, 2), "float32"), np.ones((3, 2, 3), "float32")
+    steps = {"window": (3,), "strides": (1,), "padding": ((1, 1),), "dilation": (1,)}
+    kernels.relu_conv_gradients(
+        np.ones((4, 5, 3), "float32"), x, w, np.ones((4, 5, 3), "float32"), needs=(True,) * 3, input_size=(5,), **steps
+    )
 
 
 def _loops():

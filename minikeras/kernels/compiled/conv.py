@@ -7,7 +7,6 @@ gradient, block by block; here it is chosen, and threads share the blocks.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -24,8 +23,10 @@ from ..gradients import Gradients, one_by_one
 from ..product import matmul
 from ..winograd import MOST_CHANNELS
 from . import indirect, winograd
-from .activation import pass_positive, relu_grad
+from .activation import pass_and_sum, relu_grad
 from .jit import is_covered, plain
+from .packing import Cut, Own
+from .sharing import Task, parts_of, run
 
 Way = indirect.Way | winograd.Way
 
@@ -174,28 +175,23 @@ def relu_conv_gradients(
         kernels, steps = (relu_grad, conv_input_grad, conv_kernel_grad), {**_named(slide), "groups": groups}
         return one_by_one(kernels, (delta, x, w, y), needs, input_size, window, steps)
     delta, y = plain(delta), plain(y)
-    dx, write = _input_grad_by_images(delta, w, input_size, slide) if needs[0] and w is not None else (None, None)
-    dw_size, add, finish = _kernel_grad_by_images(x, y, slide) if needs[1] and x is not None else (0, None, None)
-
-    def work(images: slice) -> tuple[np.ndarray, np.ndarray]:
-        memory, ones = aligned_empty((step, *y.shape[1:]), y.dtype), np.ones(step * y[0, ..., 0].size, y.dtype)
-        total, sums = np.zeros(dw_size, y.dtype), np.zeros(filters)
-        for begin in range(images.start, images.stop, step):
-            some = slice(begin, min(begin + step, images.stop))
-            g = memory[: some.stop - begin]
-            pass_positive(delta[some].reshape(-1), y[some].reshape(-1), g.reshape(-1))
-            if write:
-                write(g, some)
-            if add:
-                add(some, g, total)
-            if needs[2]:
-                rows = g.reshape(-1, filters)
-                sums += ones[: len(rows)] @ rows
-        return total, sums
-
-    totals, sums = zip(*spread(work, len(y), 2 * y.size * math.prod(window)), strict=True)
-    dw = finish(sum(totals[1:], start=totals[0])) if finish else None
-    return dx, dw, np.sum(sums, axis=0).astype(y.dtype) if needs[2] else None
+    parts = parts_of(len(y), 2 * y.size * math.prod(window))
+    g, sums = aligned_empty((parts, step, *y.shape[1:]), y.dtype), np.zeros((parts, filters))
+    flat = Cut(delta.reshape(-1)), Cut(y.reshape(-1)), Own(g.reshape(parts, -1))
+    tasks: list[Task] = [(pass_and_sum, (*flat, Own(sums)))]
+    dx = dw = None
+    if needs[0] and w is not None:
+        way, kernel = _adjoint_way(y, w, input_size, slide, 1)
+        dx = aligned_empty((len(y), *input_size, w.shape[-2]), w.dtype)
+        tasks.append(way.writing_images(g, kernel, np.zeros(w.shape[-2], w.dtype), dx))
+    if needs[1] and x is not None:
+        way = _way(len(x), y.shape[1:-1], slide, (x.shape[-1], filters), 1)
+        totals = np.zeros((parts, way.total_size(x, y)), y.dtype)
+        tasks.append(way.adding_images(plain(x), g, totals))
+    run(tasks, len(y), parts, step)
+    if needs[1] and x is not None:
+        dw = way.kernel_gradient(totals.sum(axis=0)).reshape(*window, x.shape[-1], filters)
+    return dx, dw, sums.sum(axis=0).astype(y.dtype) if needs[2] else None
 
 
 # ---------------------------------------------------------------------- the choice
@@ -263,8 +259,8 @@ def _write(
         return out
     out = aligned_empty((len(x), *sizes, filters), x.dtype)
     start = np.zeros(filters, x.dtype) if bias is None else plain(bias)
-    blocks, work = way.writing(plain(x), kernel, start, out, activation == "relu")
-    spread(work, blocks, x.size + out.size + _products(out, kernel.size))
+    blocks, task = way.writing(plain(x), kernel, start, out, activation == "relu")
+    run([task], blocks, parts_of(blocks, x.size + out.size + _products(out, kernel.size)))
     if activation not in (None, "relu"):
         spread(lambda images: add_bias_and_activate(out[images], None, activation), len(out), 8 * out.size)
     return out
@@ -273,47 +269,11 @@ def _write(
 def _kernel_grad(x: np.ndarray, g: np.ndarray, way: Way) -> np.ndarray:
     """The gradient in the kernel of the convolution from `x` to `g`, flat."""
     x, g, size = plain(x), plain(g), way.total_size(x, g)
-    blocks, add = way.adding(x, g)
-
-    def work(part: slice) -> np.ndarray:
-        total = np.zeros(size, x.dtype)
-        add(part, total)
-        return total
-
-    totals = spread(work, blocks, x.size + g.size + _products(g, size))
-    return way.kernel_gradient(sum(totals[1:], start=totals[0]))
-
-
-def _input_grad_by_images(
-    delta: np.ndarray, w: np.ndarray, input_size: Ints, slide: Slide
-) -> tuple[np.ndarray, Callable[[np.ndarray, slice], None]]:
-    """The gradient in the input, and what writes it for some images from their cotangents."""
-    way, kernel = _adjoint_way(delta, w, input_size, slide, 1)
-    dx, start = aligned_empty((len(delta), *input_size, w.shape[-2]), w.dtype), np.zeros(w.shape[-2], w.dtype)
-
-    def write(g: np.ndarray, images: slice) -> None:
-        blocks, work = way.writing(g, kernel, start, dx[images], False)
-        work(slice(0, blocks))
-
-    return dx, write
-
-
-def _kernel_grad_by_images(
-    x: np.ndarray, y: np.ndarray, slide: Slide
-) -> tuple[int, Callable[[slice, np.ndarray, np.ndarray], None], Callable[[np.ndarray], np.ndarray]]:
-    """Of the gradient in the kernel: size of the total, what adds some images' part, what makes it of the total."""
-    channels, filters = x.shape[-1], y.shape[-1]
-    way = _way(len(x), y.shape[1:-1], slide, (channels, filters), 1)
-    x = plain(x)
-
-    def add(images: slice, g: np.ndarray, total: np.ndarray) -> None:
-        blocks, work = way.adding(x[images], g)
-        work(slice(0, blocks), total)
-
-    def finish(total: np.ndarray) -> np.ndarray:
-        return way.kernel_gradient(total).reshape(*slide.window, channels, filters)
-
-    return way.total_size(x, y), add, finish
+    blocks = way.blocks(x, g)
+    parts = parts_of(blocks, x.size + g.size + _products(g, size))
+    totals = np.zeros((parts, size), x.dtype)
+    run([way.adding(x, g, totals)], blocks, parts)
+    return way.kernel_gradient(totals.sum(axis=0))
 
 
 def _products(results: np.ndarray, kernel_size: int) -> int:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..geometry import Ints, Slide
 from . import product
 from .jit import plain
+from .packing import COUNT, FIRST, LAST, Cut, Own
 from .plan import Part, Plan, Shapes, of_adjoint, of_convolution, plan, three
+from .sharing import Task
 
-Blocks = tuple[int, Callable[[slice], None]]
-"""Into how many blocks work is cut, and what does some of them."""
-AddedBlocks = tuple[int, Callable[[slice, np.ndarray], None]]
-"""As `Blocks`, of work whose results are added to a total."""
+Range = tuple[Any, Any, Any]
+"""What a loop gets to know of a part: images, first and last block."""
+IMAGES: Range = (COUNT, 0, np.iinfo(np.intp).max)
+"""All blocks of a part's images."""
+
+
+def blocks_of(images: int) -> Range:
+    """A part's blocks of all images."""
+    return images, FIRST, LAST
 
 
 class Way(NamedTuple):
@@ -40,27 +46,45 @@ class Way(NamedTuple):
         """A kernel (*window, C / groups, F) as `writing` takes it."""
         return plain(w)
 
-    def writing(self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray, is_relu: bool) -> Blocks:
-        """What writes ``conv(x, kernel) + start``, its positive part if `is_relu`, to `out`; all arrays are plain."""
-        p, tiles, address = self._plan(x, out), product.tile_shapes(x.dtype), product.multiply_at.address(x.dtype)
+    def writing(
+        self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray, is_relu: bool
+    ) -> tuple[int, Task]:
+        """How many blocks there are, and what writes ``conv(x, kernel) + start`` to `out`; all arrays are plain.
+
+        Of the results only the positive part is written if `is_relu`.
+        """
+        p = self._plan(x, out)
         arrays = (x.reshape(-1), kernel.reshape(-1), start, out.reshape(-1))
-        floor = x.dtype.type(0 if is_relu else -np.inf)
+        return p.blocks, self._writing(p, arrays, is_relu, blocks_of(len(x)))
 
-        def work(blocks: slice) -> None:
-            product.convolve(address, *arrays, *p[:-1], tiles, floor, blocks.start, blocks.stop)
+    def writing_images(self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray) -> Task:
+        """As `writing`, some images after the other, from what each part has in a row of `x`: (parts, images, …)."""
+        p = self._plan(x[0], out[: x.shape[1]])
+        arrays = (Own(x.reshape(len(x), -1)), kernel.reshape(-1), start, Cut(out.reshape(-1)))
+        return self._writing(p, arrays, False, IMAGES)
 
-        return p.blocks, work
+    def _writing(self, p: Plan, arrays: tuple[Any, ...], is_relu: bool, parts: Range) -> Task:
+        dtype = arrays[1].dtype
+        floor, tiles = dtype.type(0 if is_relu else -np.inf), product.tile_shapes(dtype)
+        return product.convolve, (product.multiply_at.address(dtype), *arrays, *p[:-1], tiles, floor, *parts)
 
-    def adding(self, x: np.ndarray, g: np.ndarray) -> AddedBlocks:
-        """What adds the gradient in the kernel to a total, flat; all arrays are plain."""
-        p, tiles, address = self._plan(x, g), product.tile_shapes(x.dtype), product.multiply_at.address(x.dtype)
-        arrays = (x.reshape(-1), g.reshape(-1))
-        tables = (p.col, np.arange(p.col.size) * g.shape[-1], p.row)
+    def blocks(self, x: np.ndarray, g: np.ndarray) -> int:
+        """How many blocks `adding` has."""
+        return self._plan(x, g).blocks
 
-        def work(blocks: slice, total: np.ndarray) -> None:
-            product.kernel_gradient(address, *arrays, total, *tables, *p[3:-1], tiles, blocks.start, blocks.stop)
+    def adding(self, x: np.ndarray, g: np.ndarray, totals: np.ndarray) -> Task:
+        """What adds each part's gradient in the kernel, flat, to its total; all arrays are plain."""
+        arrays = (x.reshape(-1), g.reshape(-1), Own(totals))
+        return self._adding(self._plan(x, g), g, arrays, blocks_of(len(x)))
 
-        return p.blocks, work
+    def adding_images(self, x: np.ndarray, g: np.ndarray, totals: np.ndarray) -> Task:
+        """As `adding`, some images after the other, from what each part has in a row of `g`: (parts, images, …)."""
+        arrays = (Cut(x.reshape(-1)), Own(g.reshape(len(g), -1)), Own(totals))
+        return self._adding(self._plan(x[: g.shape[1]], g[0]), g, arrays, IMAGES)
+
+    def _adding(self, p: Plan, g: np.ndarray, arrays: tuple[Any, ...], parts: Range) -> Task:
+        tables = (p.col, np.arange(p.col.size) * g.shape[-1], p.row, *p[3:-1], product.tile_shapes(g.dtype))
+        return product.kernel_gradient, (product.multiply_at.address(g.dtype), *arrays, *tables, *parts)
 
     def total_size(self, x: np.ndarray, g: np.ndarray) -> int:
         """How many numbers the total of `adding` has."""

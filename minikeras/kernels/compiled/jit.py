@@ -104,23 +104,26 @@ class Loop:
         return self.dispatcher
 
     def _dispatcher(self) -> Any:
-        njit = _import_njit()
         names = {**self.function.__globals__}
         for name in self.function.__code__.co_names:
             if hasattr(names.get(name), "prepare"):
                 names[name] = names[name].prepare()
         function = FunctionType(self.function.__code__, names, self.function.__name__, self.function.__defaults__)
-        function.__module__ = self.function.__module__
-        # numba's cache only notices a change of the function's own file, but what is called from there is compiled too
-        function.__qualname__ = f"{self.function.__qualname__}_{_sources()}"
-        options: dict[str, Any] = {"nogil": True, "fastmath": set(self.fastmath), "error_model": "numpy"}
-        options["no_cfunc_wrapper"] = True  # nobody calls it from C
-        if self.apart:
-            options["pipeline_class"] = _compiler_of_arrays_apart()
-        try:
-            return njit(cache=True, **options)(function)
-        except RuntimeError:  # there is no folder for a cache
-            return njit(**options)(function)
+        function.__module__, function.__qualname__ = self.function.__module__, self.function.__qualname__
+        more = {"pipeline_class": _compiler_of_arrays_apart()} if self.apart else {}
+        return dispatcher(function, fastmath=set(self.fastmath), **more)
+
+
+def dispatcher(function: FunctionType, **options: Any) -> Any:
+    """What numba makes of a function: it compiles it for the types that it is called with, or finds it on disk."""
+    # numba's cache only notices a change of the function's own file, but what is called from there is compiled too
+    function.__qualname__ = f"{function.__qualname__}_{_sources()}"
+    njit, options = _import_njit(), {"nogil": True, "error_model": "numpy", **options}
+    options["no_cfunc_wrapper"] = True  # nobody calls it from C
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # there is no folder for a cache
+        return njit(**options)(function)
 
 
 @functools.cache

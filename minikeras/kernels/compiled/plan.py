@@ -126,7 +126,7 @@ def plan(parts: tuple[Part, ...], shapes: Shapes) -> Plan:
         row_at, k = row_at + part_row.size, k + part_col.size
     line, out_line = frame[1] * frame[2] * shapes.channels, math.prod(shapes.outputs[1:]) * shapes.filters
     stride = shapes.strides[0]
-    layout = [shapes.images, group, rows, stride, stride * line, shapes.steps[0] * out_line]
+    layout = [group, rows, stride, stride * line, shapes.steps[0] * out_line]
     layout += [shapes.outputs[0] * out_line, shapes.channels, shapes.groups, shapes.filters]
     layout += [is_framed, shapes.channelwise]
     slabs = -(-max(part.counts[0] for part in parts) // rows)

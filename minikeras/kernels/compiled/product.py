@@ -211,7 +211,8 @@ def fill(x, image, first, lengths, before, frame, channels, target, to):  # type
 
 @compiled
 def convolve(  # type: ignore[no-untyped-def]
-    address, x, b, start, out, row, out_row, col, parts, layout, lengths, before, frame, tiles, floor, first, last
+    address, x, b, start, out, row, out_row, col, parts, layout, lengths, before, frame, tiles, floor, images, first,
+    last
 ):  # fmt: skip
     """Write blocks `first` to `last` of a convolution, or of several that together fill `out`.
 
@@ -222,19 +223,20 @@ def convolve(  # type: ignore[no-untyped-def]
         parts: (convolutions, 9): the first row in the tables; rows of positions in an image and positions in each;
             first and last k; where it begins in an image of `out`; along the first axis, where the first window begins
             in the input, how many taps it has and their distance.
-        layout: what the first line takes apart: of the input images, images and rows in a block, and distances.
+        layout: what the first line takes apart: images and rows in a block, and distances.
         lengths, before, frame: of three axes each: the input's, what is put in front (if negative, cut off), the
             frame's.
         tiles: lanes of a vector, and rows of a tile of 1, 2, … vectors.
         floor: least value of the results.
+        images: N. There may be fewer blocks than `last`.
     """
-    images, group, rows, stride, step, out_step, out_image, channels, groups, filters, framed, channelwise = layout
+    group, rows, stride, step, out_step, out_image, channels, groups, filters, framed, channelwise = layout
     slabs = (np.max(parts[:, 1]) + rows - 1) // rows
     depth, width = channels // groups, filters // groups
     size = frame[0] * frame[1] * frame[2] * channels
     pixels = lengths[0] * lengths[1] * lengths[2] * channels
     buffer, spare = aligned(group * size if framed else 0, x), np.empty((2, np.max(tiles)), row.dtype)
-    for block in range(first, last):
+    for block in range(first, min(last, (images + group - 1) // group * slabs)):
         image, begin = block // slabs * group, block % slabs * rows
         count = min(group, images - image)
         source, at = x, image * pixels + begin * step
@@ -294,13 +296,13 @@ def _write_rows(  # type: ignore[no-untyped-def]
 
 @compiled
 def kernel_gradient(  # type: ignore[no-untyped-def]
-    address, x, g, out, row, out_row, col, parts, layout, lengths, before, frame, tiles, first, last
+    address, x, g, out, row, out_row, col, parts, layout, lengths, before, frame, tiles, images, first, last
 ):  # fmt: skip
     """Add what blocks `first` to `last` give to the gradient in the kernels, `out` (k, F).
 
     Arguments as those of `convolve`, the tables exchanged: `row` is an element of the windows, and `col` a position.
     """
-    images, group, rows, stride, step, _, _, channels, groups, filters, framed, channelwise = layout
+    group, rows, stride, step, _, _, channels, groups, filters, framed, channelwise = layout
     height, positions = parts[0, 1], parts[0, 2]
     slabs = (height + rows - 1) // rows
     depth, width = channels // groups, filters // groups
@@ -308,7 +310,7 @@ def kernel_gradient(  # type: ignore[no-untyped-def]
     pixels = lengths[0] * lengths[1] * lengths[2] * channels
     buffer, spare = aligned(group * size if framed else 0, x), np.empty((2, np.max(tiles)), row.dtype)
     floor = -x.dtype.type(np.inf)
-    for block in range(first, last):
+    for block in range(first, min(last, (images + group - 1) // group * slabs)):
         image, begin = block // slabs * group, block % slabs * rows
         count = min(group, images - image)
         source, at = x, image * pixels + begin * step

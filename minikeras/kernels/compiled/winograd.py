@@ -18,9 +18,11 @@ from ...core.memory import aligned_empty
 from ..geometry import Ints, Padding
 from ..product import matmul
 from ..winograd import GG
-from .indirect import AddedBlocks, Blocks
+from .indirect import IMAGES, Range, blocks_of
 from .jit import compiled
+from .packing import Cut, Own
 from .product import aligned, fill, multiply_at, tile_shapes
+from .sharing import Task
 from .vectors import Vectors, inlined
 
 BLOCK_BYTES = 3 << 18
@@ -42,26 +44,33 @@ class Way(NamedTuple):
         matmul(GG.astype(w.dtype), w.reshape(9, -1), out.reshape(36, -1))
         return out
 
-    def writing(self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray, is_relu: bool) -> Blocks:
-        """What writes the convolution with an arranged kernel to `out`; all arrays are plain."""
+    def writing(
+        self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray, is_relu: bool
+    ) -> tuple[int, Task]:
+        """As `indirect.Way.writing`, with an arranged kernel."""
         layout, blocks = _layout(x, out.shape, self.padding)
         arrays = (x.reshape(-1), kernel.reshape(-1), start, out.reshape(-1))
-        floor, tiles = x.dtype.type(0 if is_relu else -np.inf), tile_shapes(x.dtype)
+        return blocks, _writing(arrays, layout, is_relu, blocks_of(len(x)))
 
-        def work(part: slice) -> None:
-            _convolve(multiply_at.address(x.dtype), *arrays, layout, tiles, floor, part.start, part.stop)
+    def writing_images(self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray) -> Task:
+        """As `indirect.Way.writing_images`, with an arranged kernel."""
+        layout, _ = _layout(x[0], out.shape, self.padding, 1)
+        arrays = (Own(x.reshape(len(x), -1)), kernel.reshape(-1), start, Cut(out.reshape(-1)))
+        return _writing(arrays, layout, False, IMAGES)
 
-        return blocks, work
+    def blocks(self, x: np.ndarray, g: np.ndarray) -> int:
+        """How many blocks `adding` has."""
+        return _layout(x, g.shape, self.padding)[1]
 
-    def adding(self, x: np.ndarray, g: np.ndarray) -> AddedBlocks:
-        """What adds the gradient in the arranged kernel to a total, flat; all arrays are plain."""
-        layout, blocks = _layout(x, g.shape, self.padding)
-        arrays, tiles = (x.reshape(-1), g.reshape(-1)), tile_shapes(x.dtype)
+    def adding(self, x: np.ndarray, g: np.ndarray, totals: np.ndarray) -> Task:
+        """As `indirect.Way.adding`, for the arranged kernel."""
+        layout, _ = _layout(x, g.shape, self.padding)
+        return _adding((x.reshape(-1), g.reshape(-1), Own(totals)), layout, blocks_of(len(x)))
 
-        def work(part: slice, total: np.ndarray) -> None:
-            _kernel_gradient(multiply_at.address(x.dtype), *arrays, total, layout, tiles, part.start, part.stop)
-
-        return blocks, work
+    def adding_images(self, x: np.ndarray, g: np.ndarray, totals: np.ndarray) -> Task:
+        """As `indirect.Way.adding_images`, for the arranged kernel."""
+        layout, _ = _layout(x[: g.shape[1]], g.shape[1:], self.padding, 1)
+        return _adding((Cut(x.reshape(-1)), Own(g.reshape(len(g), -1)), Own(totals)), layout, IMAGES)
 
     def total_size(self, x: np.ndarray, g: np.ndarray) -> int:
         """How many numbers the total of `adding` has."""
@@ -72,7 +81,18 @@ class Way(NamedTuple):
         return matmul(GG.T.astype(total.dtype), total.reshape(36, -1))
 
 
-def _layout(x: np.ndarray, out: Ints, padding: Padding) -> tuple[np.ndarray, int]:
+def _writing(arrays: tuple[Any, ...], layout: np.ndarray, is_relu: bool, parts: Range) -> Task:
+    dtype = arrays[1].dtype
+    floor = dtype.type(0 if is_relu else -np.inf)
+    return _convolve, (multiply_at.address(dtype), *arrays, layout, tile_shapes(dtype), floor, *parts)
+
+
+def _adding(arrays: tuple[Any, ...], layout: np.ndarray, parts: Range) -> Task:
+    dtype = arrays[2].array.dtype
+    return _kernel_gradient, (multiply_at.address(dtype), *arrays, layout, tile_shapes(dtype), *parts)
+
+
+def _layout(x: np.ndarray, out: Ints, padding: Padding, pieces: int = 4) -> tuple[np.ndarray, int]:
     """What the loops need to know, and the number of blocks.
 
     A block's transforms are at least as large as the kernels, which each block reads.
@@ -82,8 +102,8 @@ def _layout(x: np.ndarray, out: Ints, padding: Padding) -> tuple[np.ndarray, int
     tiles, channels = len(x) * rows * columns, x.shape[-1]
     limit = max(BLOCK_BYTES, 36 * channels * filters * x.itemsize)
     block = max(limit // (36 * (channels + filters) * x.itemsize), 1)
-    block = min(block, -(-tiles // 4))  # some for every thread
-    numbers = [*x.shape[1:], *sizes, filters, top, left, rows, columns, tiles, block]
+    block = min(block, -(-tiles // pieces))  # some for every thread
+    numbers = [*x.shape[1:], *sizes, filters, top, left, rows, columns, block]
     return np.array(numbers, np.intp), -(-tiles // block)
 
 
@@ -183,7 +203,7 @@ def _output_tile(  # type: ignore[no-untyped-def]
 @compiled
 def _transform_input(x, tile, layout, lengths, before, frame, buffer, lanes, out, out_at):  # type: ignore[no-untyped-def]
     """Write the transform of one tile of the input to `out` from `out_at` on."""
-    height, width, channels, _, _, _, top, left, rows, columns, _, _ = layout
+    height, width, channels, _, _, _, top, left, rows, columns, _ = layout
     image, i, j = tile // (rows * columns), tile // columns % rows * 4 - top, tile % columns * 4 - left
     source, at, line = x, ((image * height + i) * width + j) * channels, width * channels
     if i < 0 or j < 0 or i + 6 > height or j + 6 > width:
@@ -197,7 +217,7 @@ def _transform_input(x, tile, layout, lengths, before, frame, buffer, lanes, out
 @compiled
 def _transform_gradient(g, tile, layout, lengths, before, frame, buffer, lanes, out, out_at):  # type: ignore[no-untyped-def]
     """Write the transform of one tile of the cotangent to `out` from `out_at` on."""
-    _, _, _, height, width, filters, _, _, rows, columns, _, _ = layout
+    _, _, _, height, width, filters, _, _, rows, columns, _ = layout
     image, i, j = tile // (rows * columns), tile // columns % rows * 4, tile % columns * 4
     source, at, line = g, ((image * height + i) * width + j) * filters, width * filters
     if i + 4 > height or j + 4 > width:
@@ -209,15 +229,16 @@ def _transform_gradient(g, tile, layout, lengths, before, frame, buffer, lanes, 
 
 
 @compiled
-def _convolve(address, x, kernels, start, out, layout, shapes, floor, first, last):  # type: ignore[no-untyped-def]
-    """Write the tiles of blocks `first` to `last`."""
-    height, width, channels, out_height, out_width, filters, _, _, rows, columns, tiles, block = layout
+def _convolve(address, x, kernels, start, out, layout, shapes, floor, images, first, last):  # type: ignore[no-untyped-def]
+    """Write the tiles of blocks `first` to `last`, or to the end."""
+    height, width, channels, out_height, out_width, filters, _, _, rows, columns, block = layout
+    tiles = images * rows * columns
     lengths, before, frame = np.array([height, 1, width]), np.zeros(3, np.intp), np.array([6, 1, 6])
     buffer, spare = aligned(36 * channels, x), np.empty((2, np.max(shapes)), np.intp)
     data, products = aligned(block * 36 * channels, x), aligned(block * 36 * filters, x)
     row, out_row, col = np.arange(block) * 36 * channels, np.arange(block) * 36 * filters, np.arange(channels)
     nothing, minus_infinity, lanes = np.zeros(filters, x.dtype), -x.dtype.type(np.inf), shapes[0]
-    for begin in range(first * block, min(last * block, tiles), block):
+    for begin in range(first * block, min(last, (tiles + block - 1) // block) * block, block):
         count = min(block, tiles - begin)
         for t in range(count):
             _transform_input(x, begin + t, layout, lengths, before, frame, buffer, lanes, data, t * 36 * channels)
@@ -236,16 +257,17 @@ def _convolve(address, x, kernels, start, out, layout, shapes, floor, first, las
 
 
 @compiled
-def _kernel_gradient(address, x, g, total, layout, shapes, first, last):  # type: ignore[no-untyped-def]
+def _kernel_gradient(address, x, g, total, layout, shapes, images, first, last):  # type: ignore[no-untyped-def]
     """Add the transformed gradient (36, channels, filters) that the tiles of blocks `first` to `last` give."""
-    height, width, channels, out_height, out_width, filters, _, _, _, _, tiles, block = layout
+    height, width, channels, out_height, out_width, filters, _, _, rows, columns, block = layout
+    tiles = images * rows * columns
     lengths, before, frame = np.array([height, 1, width]), np.zeros(3, np.intp), np.array([6, 1, 6])
     out_lengths, out_frame = np.array([out_height, 1, out_width]), np.array([4, 1, 4])
     buffer, spare = aligned(36 * max(channels, filters), x), np.empty((2, np.max(shapes)), np.intp)
     data, cotangent = aligned(block * 36 * channels, x), aligned(block * 36 * filters, x)
     row, out_row, col = np.arange(channels), np.arange(channels) * filters, np.arange(block) * 36 * channels
     minus_infinity, lanes = -x.dtype.type(np.inf), shapes[0]
-    for begin in range(first * block, min(last * block, tiles), block):
+    for begin in range(first * block, min(last, (tiles + block - 1) // block) * block, block):
         count = min(block, tiles - begin)
         for t in range(count):
             tile = begin + t

@@ -157,7 +157,10 @@ def _of_meaning(data: bytes, rng: Random) -> tuple[bytearray, list[str]]:
             try:
                 mutation(file, rng)
                 done.append(mutation.__name__)
-            except (ValueError, KeyError, OSError, StopIteration, TypeError, RuntimeError, AttributeError, IndexError):
+            except (
+                ValueError, KeyError, OSError, StopIteration, TypeError, RuntimeError, AttributeError, IndexError,
+                MemoryError,
+            ):  # fmt: skip
                 done.append(f"{mutation.__name__} (not possible)")
     return bytearray(memory.getvalue()), done
 

@@ -1,0 +1,187 @@
+"""Arguments of a compiled loop, written down in memory for any thread to call it with, for a part of the work.
+
+A *packer* is compiled for each kind of arguments; it writes them and returns the address of a function in C's manner,
+``part(arguments, number, first, last, length)``, which cuts from the arrays what belongs to a part and calls the loop.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .jit import Loop, dispatcher, imported
+
+
+class Cut(NamedTuple):
+    """An array that consists of as many equal pieces as there is work; each part gets its own."""
+
+    array: np.ndarray
+
+
+class Own(NamedTuple):
+    """An array whose first axis has a row for each part, which gets that."""
+
+    array: np.ndarray
+
+
+FIRST, LAST, COUNT = "first", "last", "count"
+"""What stands for the bounds of a part's range, and for its length, among the arguments of a loop."""
+
+
+def pack(loop: Loop, args: tuple[Any, ...]) -> tuple[int, np.ndarray]:
+    """The address of the function that calls a loop for a part, and what it reads the arguments from.
+
+    Args:
+        loop: It returns nothing.
+        args: Contiguous arrays, numbers and tuples of integers, `Cut` and `Own` arrays, and what stands for the range.
+            The arrays are borrowed: who calls keeps them until the last part is done.
+    """
+    marks = "".join([_mark(arg) for arg in args])
+    values = [arg.array if isinstance(arg, (Cut, Own)) else arg for arg in args if not isinstance(arg, str)]
+    key = (loop, marks, *[_kind(value) for value in values])
+    found = _known.get(key)
+    if found is None:
+        found = _known[key] = loop.address(_types(marks, values)), _packer(marks)
+    address, packer = found
+    room = np.empty(1 + sum([_words(value) for value in values]), np.int64)
+    return packer(room, address, *values), room
+
+
+_known: dict[tuple[Any, ...], tuple[int, Callable[..., int]]] = {}
+_MARKS = {FIRST: "f", LAST: "l", COUNT: "n"}
+
+
+def _mark(arg: Any) -> str:
+    if isinstance(arg, str):
+        return _MARKS[arg]
+    return "c" if isinstance(arg, Cut) else "o" if isinstance(arg, Own) else "w"
+
+
+def _kind(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.dtype, value.ndim
+    return len(value) if isinstance(value, tuple) else type(value)
+
+
+def _words(value: Any) -> int:
+    """The words of eight bytes that hold a value; an array is described by five, and two for each axis."""
+    if isinstance(value, np.ndarray):
+        return 5 + 2 * value.ndim
+    return len(value) if isinstance(value, tuple) else 1
+
+
+def _types(marks: str, values: list[Any]) -> tuple[Any, ...]:
+    """The types of the loop's arguments."""
+    types, typeof = imported("numba.core.types"), imported("numba").typeof
+    rest = iter(values)
+    return tuple(types.intp if mark in "fln" else _piece(typeof(next(rest)), mark) for mark in marks)
+
+
+def _piece(kind: Any, mark: str) -> Any:
+    """The type of what a part gets of an argument."""
+    return kind.copy(ndim=kind.ndim - 1) if mark == "o" else kind
+
+
+# ---------------------------------------------------------------------- compiled
+
+
+@functools.cache
+def _packer(marks: str) -> Callable[..., int]:
+    """What writes arguments, of which each has a mark."""
+    types = imported("numba.core.types")
+
+    def intrinsic(context: Any, room: Any, address: Any, values: Any) -> Any:
+        return types.intp(room, types.intp, values), functools.partial(_code, marks)
+
+    names = {"_write": imported("numba.extending").intrinsic(intrinsic)}
+    function = FunctionType(_pack.__code__, names)
+    function.__module__, function.__qualname__ = __name__, f"pack_{marks}"
+    return dispatcher(function)
+
+
+def _pack(room, address, *values):  # type: ignore[no-untyped-def]
+    return _write(room, address, values)  # type: ignore[name-defined]  # noqa: F821 (the intrinsic for given marks)
+
+
+def _code(marks: str, context: Any, builder: Any, signature: Any, given: Any) -> Any:
+    """Write the code of a packer."""
+    ir, cgutils, arrays = imported("llvmlite.ir"), imported("numba.core.cgutils"), imported("numba.np.arrayobj")
+    room_kind, _, kind = signature.args
+    word = ir.IntType(64)
+    values = list(cgutils.unpack_tuple(builder, given[2]))
+    for i, each in enumerate(kind.types):
+        if hasattr(each, "ndim"):
+            array = arrays.make_array(each)(context, builder, values[i])
+            values[i] = _array(context, builder, each, array.data, array.shape, array.strides)  # counts no users
+    packed = context.make_tuple(builder, kind, values)
+    room = arrays.make_array(room_kind)(context, builder, given[0]).data
+    builder.store(given[1], builder.bitcast(room, word.as_pointer()))
+    builder.store(packed, builder.bitcast(builder.gep(room, [word(1)]), packed.type.as_pointer())).align = 8
+
+    arguments = [ir.IntType(8).as_pointer(), word, word, word, word]
+    function = ir.Function(builder.module, ir.FunctionType(word, arguments), f"{builder.function.name}.part")
+    function.linkage = "internal"
+    _write_part(marks, kind, packed.type, context, function)
+    return builder.ptrtoint(function, word)
+
+
+def _write_part(marks: str, kind: Any, packed: Any, context: Any, function: Any) -> None:
+    """Write the code of a function that calls the loop for a part; it returns whether that failed."""
+    ir, cgutils, types = imported("llvmlite.ir"), imported("numba.core.cgutils"), imported("numba.core.types")
+    word, builder = ir.IntType(64), ir.IRBuilder(function.append_basic_block())
+    memory, part, first, last, length = function.args
+    words = builder.bitcast(memory, word.as_pointer())
+    values = builder.load(builder.bitcast(builder.gep(words, [word(1)]), packed.as_pointer()))
+    values.align = 8
+    rest = iter(zip(cgutils.unpack_tuple(builder, values), kind.types, strict=True))
+    bounds = {"f": first, "l": last, "n": builder.sub(last, first)}
+    args, kinds = [], []
+    for mark in marks:
+        value, each = (bounds[mark], types.intp) if mark in bounds else next(rest)
+        if mark == "c":
+            value = _cut(context, builder, each, value, (first, bounds["n"], length))
+        elif mark == "o":
+            value = _row(context, builder, each, value, part)
+        args.append(value)
+        kinds.append(_piece(types.unliteral(each), mark))
+    callee = context.call_conv.get_function_type(types.none, kinds).as_pointer()
+    place = builder.inttoptr(builder.load(words), callee)
+    status, _ = context.call_conv.call_function(builder, place, types.none, kinds, args)
+    builder.ret(builder.zext(status.is_error, word))
+
+
+def _cut(context: Any, builder: Any, kind: Any, value: Any, bounds: tuple[Any, Any, Any]) -> Any:
+    """`count` of `length` pieces of an array, from piece `first` on."""
+    cgutils, array = imported("numba.core.cgutils"), imported("numba.np.arrayobj").make_array(kind)
+    array, (first, count, length) = array(context, builder, value), bounds
+    lengths, strides = (cgutils.unpack_tuple(builder, each, kind.ndim) for each in (array.shape, array.strides))
+    piece = builder.sdiv(lengths[0], length)
+    data = _moved(builder, array.data, builder.mul(builder.mul(first, piece), strides[0]))
+    return _array(context, builder, kind, data, [builder.mul(count, piece), *lengths[1:]], strides)
+
+
+def _row(context: Any, builder: Any, kind: Any, value: Any, part: Any) -> Any:
+    """Row `part` of an array."""
+    cgutils, array = imported("numba.core.cgutils"), imported("numba.np.arrayobj").make_array(kind)
+    array = array(context, builder, value)
+    lengths, strides = (cgutils.unpack_tuple(builder, each, kind.ndim) for each in (array.shape, array.strides))
+    data = _moved(builder, array.data, builder.mul(part, strides[0]))
+    return _array(context, builder, _piece(kind, "o"), data, lengths[1:], strides[1:])
+
+
+def _moved(builder: Any, data: Any, distance: Any) -> Any:
+    byte = imported("llvmlite.ir").IntType(8).as_pointer()
+    return builder.bitcast(builder.gep(builder.bitcast(data, byte), [distance]), data.type)
+
+
+def _array(context: Any, builder: Any, kind: Any, data: Any, lengths: Any, strides: Any) -> Any:
+    """A value that describes an array which belongs to somebody else."""
+    arrays = imported("numba.np.arrayobj")
+    array = arrays.make_array(kind)(context, builder)
+    size = context.get_constant(imported("numba.core.types").intp, kind.dtype.bitwidth // 8)
+    arrays.populate_array(array, data, lengths, strides, size, None)
+    return array._getvalue()
