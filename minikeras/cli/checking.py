@@ -67,13 +67,14 @@ def _training(path: str, faults: list[str]) -> str:
     except saving.ModelFileError as error:
         faults.append(str(error))
         return "can't be read"
+    remarks = "".join(f"; {str(warning.message).removeprefix(f'{path}: ')}" for warning in said)
     if model.optimizer is None:
-        return "not compiled" + "".join(f"; {warning.message}" for warning in said)
+        return f"not compiled{remarks}"
     state = [array for array in model.optimizer.get_weights() if np.ndim(array)]
     if any(not np.isfinite(array).all() for array in state):
         faults.append(f"the state of {type(model.optimizer).__name__} isn't finite")
     kept = f"with its state after {count(model.optimizer.iterations, 'step')}" if state else "without a state"
-    return f"compiled with {type(model.optimizer).__name__} {kept}"
+    return f"compiled with {type(model.optimizer).__name__} {kept}{remarks}"
 
 
 def _shown(shape: object) -> str:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from .. import checks, layers, losses, metrics, optimizers, saving
+from ..initializers import Ones, Zeros
 from ..layers.base import Layer
 from ..layers.context import limited_weights
 from ..registry import CustomObjectScope
 from .compilation import each
-from .streams import get_streams, set_streams
+from .streams import get_streams, set_streams, walk
 from .training import Trainer
 
 _LONGEST_REASON = 5000  # characters: errors quote what they received, and a file may hold much
@@ -142,17 +143,50 @@ def _compile(model: Any, training: dict[str, Any], file: saving.ModelFile) -> No
     optimizer = optimizers.deserialize(training["optimizer"])
     names = ("loss", "metrics", "loss_weights", "sample_weight_mode", "weighted_metrics")
     model.compile(optimizer, **{name: training[name] for name in names})
+    steps = training["iterations"]
+    if _is_state_lost(model, optimizer, steps, file):
+        warnings.warn(
+            f"{file.weights.path}: it says how the model was compiled, but doesn't hold the state of its "
+            f"{type(optimizer).__name__}, which begins anew",
+            stacklevel=3,
+        )
+        return
     if file.state:
         optimizer.build(model.trainable_weights)
         optimizer.set_weights(file.read_optimizer([array.shape for array in optimizer.get_weights()]))
-    if training["iterations"] is not None:
-        optimizer.iterations = training["iterations"]
+    if steps is not None:
+        optimizer.iterations = steps
     elif file.state and optimizer.decay and not optimizer.saves_iterations:
         warnings.warn(
             f"{type(optimizer).__name__}: the file doesn't hold how many steps were taken, so that the decay of the "
             "rate begins anew. Set model.optimizer.iterations to their number",
-            stacklevel=4,
+            stacklevel=3,
         )
+
+
+def _is_state_lost(model: Any, optimizer: Any, steps: Any, file: saving.ModelFile) -> bool:
+    """Whether steps were taken of which a file should hold a state, and doesn't.
+
+    Keras 2 writes none of a model that was compiled and not trained, and doesn't say how many steps there were; there
+    the weights tell.
+    """
+    stateless = not optimizer.slots or getattr(optimizer, "momentum", None) == 0
+    if file.state or (stateless and not (optimizer.decay and steps is None)):
+        return False
+    if isinstance(steps, int):
+        return steps > 0
+    return file.always_has_state or _is_trained(model)
+
+
+def _is_trained(model: Any) -> bool:
+    """Whether a weight that zeros or ones are made for has other values."""
+    for layer in walk(model):
+        for weight in [*layer._trainable_weights, *layer._non_trainable_weights]:
+            name = str(weight.name).rpartition("/")[2]
+            initial = getattr(layer, f"{name}_initializer", None)
+            if isinstance(initial, (Zeros, Ones)) and not np.array_equal(weight.numpy(), initial(weight.shape)):
+                return True
+    return False
 
 
 def _restore_streams(model: Any, states: list[Any], path: str) -> None:

@@ -102,11 +102,11 @@ def state_names(reader: Hdf5Reader) -> list[str]:
     """The paths of the arrays of the optimizer's state, in order.
 
     Raises:
-        ModelFileError: If one isn't there.
+        ValueError: If one isn't there.
     """
     paths = [_join(_OPTIMIZER, name) for name in listed(reader, _OPTIMIZER, "weight_names") or []]
     if missing := [path for path in paths if path not in reader.shapes]:
-        raise ModelFileError(f"{reader.path} is damaged: it names the array {missing[0]!r}, which isn't there")
+        raise ValueError(f"it names the array {missing[0]!r}, which isn't there")
     return paths
 
 

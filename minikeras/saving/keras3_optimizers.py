@@ -121,6 +121,10 @@ def from_keras(found: Any) -> tuple[dict[str, Any], State]:
         Inexpressible: If minikeras has no equal.
         ValueError: If it is no such configuration.
     """
+    if found is None:  # Keras 3 loses it when a model is saved to .h5, and to .keras later on
+        raise Inexpressible("it doesn't say which optimizer the model was compiled with")
+    if isinstance(found, str):
+        found = _by_name(found)
     if not isinstance(found, Mapping) or not isinstance(found.get("class_name"), str):
         raise ValueError(f"the optimizer must be described by its class and configuration. Received: {found!r:.100}")
     config = found.get("config")
@@ -149,6 +153,14 @@ def from_keras(found: Any) -> tuple[dict[str, Any], State]:
     if name == "Adagrad":
         own["initial_accumulator"] = config.get("initial_accumulator_value", 0.1)
     return {"class_name": name, "config": own}, State(name, own, legacy)
+
+
+def _by_name(name: str) -> dict[str, Any]:
+    """The configuration that tf.keras means where its ``.keras`` files say no more than a name."""
+    by_name = {known.lower(): known for known in _SLOTS}
+    rate = 0.01 if name.lower() == "sgd" else 0.001
+    config = {"learning_rate": rate, "use_ema": False, "is_legacy_optimizer": False}
+    return {"class_name": by_name.get(name.lower(), name), "config": config}
 
 
 def _rate(name: str, rate: Any) -> dict[str, Any]:

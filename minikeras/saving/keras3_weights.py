@@ -99,12 +99,12 @@ def state_paths(reader: Hdf5Reader) -> list[str]:
     """The paths of the arrays of the optimizer's state, in order.
 
     Raises:
-        ModelFileError: If one of them is missing.
+        ValueError: If one of them is missing.
     """
     there = [path for path in reader.shapes if path.startswith(f"{_OPTIMIZER}/")]
     paths = [f"{_OPTIMIZER}/{number}" for number in range(len(there))]
     if {*there} != {*paths}:
-        raise ModelFileError(f"{reader.path} is damaged: the arrays of its optimizer's state are {sorted(there)[:5]}")
+        raise ValueError(f"the arrays of its optimizer's state are {sorted(there)[:5]}")
     return paths
 
 

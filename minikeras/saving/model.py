@@ -80,6 +80,11 @@ class ModelFile:
         if sum(1 for _ in values(self.description.get("training"))) > MOST_ARGUMENTS:
             raise ModelFileError(f"{self.weights.path}: the arguments of compile are more than {MOST_ARGUMENTS} values")
 
+    @property
+    def always_has_state(self) -> bool:
+        """Whether its writer keeps a state before the first step too: Keras 3, and tf.keras since 2.11."""
+        return self.layout is not None and not self.layout.legacy
+
     def read_weights(self, layers: Sequence[LayerWeights]) -> list[np.ndarray | None]:
         """The weights for these layers, in order; see `saving.load_weights`."""
         return match(self.weights, layers)
@@ -143,7 +148,7 @@ def _open_keras2(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
     with Hdf5Reader(path) as reader:
         description = keras2_config.read(reader)
         layout = description.pop("state")
-        state = keras2.state_names(reader)
+        state = _readable(description, lambda: keras2.state_names(reader))
         weights = keras2.Keras2Weights(reader)
         yield ModelFile(
             description,
@@ -161,7 +166,7 @@ def _open_keras3(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
     with keras3.open_archive(path) as archive:
         description, layout = keras3.read_description(archive)
         with keras3.weights_reader(archive) as reader:
-            state = keras3_weights.state_paths(reader)
+            state = _readable(description, lambda: keras3_weights.state_paths(reader))
             weights = keras3_weights.Keras3Weights(reader)
             yield ModelFile(
                 description,
@@ -173,6 +178,15 @@ def _open_keras3(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
             )
 
 
+def _readable(description: dict[str, Any], list_state: Callable[[], list[str]]) -> list[str]:
+    """The paths of the optimizer's state; if they can't be told, the rest can still be read."""
+    try:
+        return list_state()
+    except ValueError as error:
+        description["unreadable"] = str(error)
+        return []
+
+
 def _kept_state(
     description: dict[str, Any], layout: State | None, paths: Sequence[str], reader: Hdf5Reader
 ) -> list[tuple[int, ...]]:
@@ -181,11 +195,8 @@ def _kept_state(
     training = description["training"]
     if layout is None or not training or training.get("iterations") is not None:
         return shapes
-    if not shapes:
-        description.setdefault("remarks", []).append(
-            "loaded without the state of its optimizer, which isn't in it and begins anew"
-        )
-    training["iterations"] = reader.read(paths[0]).item() if shapes[:1] == [()] else 0
+    if shapes[:1] == [()]:
+        training["iterations"] = reader.read(paths[0]).item()
     return shapes if any(shapes) else []  # before the first step there is nothing but the count and the rate
 
 

@@ -276,6 +276,77 @@ def test_nothing_is_said_where_the_count_is_kept_or_does_not_matter(tmp_path):
         assert load_model(tmp_path / "m.h5").optimizer.iterations == rule.saves_iterations
 
 
+LOST = "doesn't hold the state of its {}, which begins anew"
+
+
+def trained(rule="adam", epochs=1):
+    model = classifier()
+    model.compile(rule, "sparse_categorical_crossentropy")
+    model.fit(X, LABELS, epochs=epochs, verbose=0)
+    return model
+
+
+def without_state(path):
+    with h5py.File(path, "r+") as file:
+        del file["optimizer_weights"]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_state_that_is_no_more_in_the_file_is_said(own, tmp_path):
+    path = tmp_path / "m.h5"
+    trained().save(path)
+    without_state(path)
+    if not own:
+        without_own_attribute(path)
+    with pytest.warns(UserWarning, match=f"m.h5: .*{LOST.format('Adam')}") as said:
+        optimizer = load_model(path).optimizer
+    assert len(said) == 1
+    assert said[0].filename == __file__
+    assert (optimizer.iterations, optimizer.get_weights()) == (0, [])
+    load_model(path, compile=False)
+
+
+def test_a_state_taken_from_a_file_of_keras_2_is_said(tmp_path):
+    (tmp_path / "m.h5").write_bytes((FOLDER / "lenet.h5").read_bytes())
+    without_state(tmp_path / "m.h5")
+    with pytest.warns(UserWarning, match=LOST.format("Adam")):
+        load_model(tmp_path / "m.h5")
+
+
+@pytest.mark.parametrize(
+    ("rule", "epochs"),
+    [("adam", 0), ("sgd", 1), (optimizers.SGD(momentum=0.9), 0)],
+    ids=["never trained", "stateless", "never trained, with momentum"],
+)
+def test_nothing_is_said_of_a_state_that_there_never_was_or_that_says_nothing(rule, epochs, tmp_path):
+    path = tmp_path / "m.h5"
+    trained(rule, epochs).save(path)
+    with h5py.File(path, "r+") as file:
+        if epochs:
+            del file["optimizer_weights"]
+        assert "optimizer_weights" not in file  # as Keras 2.2.4 has it
+    load_model(path)
+    without_own_attribute(path)
+    load_model(path)  # warnings are errors
+
+
+def test_a_model_saved_without_its_optimizer_is_not_compiled_and_nothing_is_said(tmp_path):
+    trained().save(tmp_path / "m.h5", include_optimizer=False)
+    assert load_model(tmp_path / "m.h5").optimizer is None
+
+
+def test_a_state_of_which_an_array_is_missing_leaves_the_rest_readable(tmp_path):
+    path, model = tmp_path / "m.h5", trained()
+    model.save(path)
+    with h5py.File(path, "r+") as file:
+        del file["optimizer_weights"][_names(file["optimizer_weights"])[-1]]
+    with pytest.raises(
+        ModelFileError, match=r"m.h5: .*compile=False\) reads the rest: it names the array 'optimizer_w"
+    ):
+        load_model(path)
+    same_weights(load_model(path, compile=False), model)
+
+
 def test_a_file_of_keras_1_is_read(tmp_path):
     convolution = {"nb_filter": 2, "nb_row": 3, "nb_col": 3, "border_mode": "same", "dim_ordering": "tf", "name": "c"}
     convolution |= {"batch_input_shape": [None, 4, 4, 1], "subsample": [1, 1], "init": "glorot_uniform", "bias": True}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -376,6 +377,50 @@ def test_training_that_minikeras_has_not_is_left_out_with_a_word(change, message
     rewritten(path, change)
     with pytest.warns(UserWarning, match=f"loaded without what belongs to training, as {message}.*Compile the model"):
         assert load_model(path).optimizer is None
+
+
+def test_an_optimizer_that_keras_3_lost_is_said(tmp_path):
+    path = copied("amsgrad.keras", tmp_path)
+    rewritten(path, lambda config: config["compile_config"].pop("optimizer"))  # as after save("m.h5") of the same model
+    with pytest.warns(UserWarning, match="as it doesn't say which optimizer the model was compiled with"):
+        assert load_model(path).optimizer is None
+
+
+def test_a_name_alone_is_the_optimizer_with_tf_keras_s_arguments(tmp_path):
+    path = tmp_path / "m.keras"
+    model = classifier()
+    rule = optimizers.Adagrad(0.001, epsilon_in_root=True, initial_accumulator=0.1)
+    model.compile(rule, "sparse_categorical_crossentropy")
+    model.fit(X, LABELS, verbose=0)
+    model.save(path)
+    rewritten(path, lambda metadata: metadata.update(keras_version="2.15.0", minikeras=None), "metadata.json")
+    rewritten(path, lambda config: config["compile_config"].update(optimizer="adagrad"))
+    loaded = load_model(path)
+    assert loaded.optimizer.get_config() == model.optimizer.get_config()
+    assert loaded.optimizer.iterations == model.optimizer.iterations == 2
+    assert loaded.train_on_batch(X, LABELS) == model.train_on_batch(X, LABELS)
+
+
+def test_a_state_that_is_no_more_in_the_archive_is_said(tmp_path):
+    path = copied("amsgrad.keras", tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    data = io.BytesIO(parts["model.weights.h5"])
+    with h5py.File(data, "r+") as file:
+        del file["optimizer"]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**parts, "model.weights.h5": data.getvalue()}.items():
+            archive.writestr(name, content)
+    with pytest.warns(UserWarning, match=r"m.keras: .*the state of its Adam, which begins anew"):
+        assert load_model(path).optimizer.iterations == 0
+    load_model(path, compile=False)
+
+
+def test_nothing_is_said_of_the_state_of_a_model_that_was_never_trained(tmp_path):
+    model = classifier()
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.save(tmp_path / "m.keras")
+    load_model(tmp_path / "m.keras")  # warnings are errors
 
 
 def test_metrics_that_minikeras_has_not_are_left_out_with_a_word(tmp_path):
