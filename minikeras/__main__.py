@@ -45,6 +45,9 @@ examples:
 """
 
 
+_WRITTEN = (".npz", ".keras", ".h5", ".hdf5", ".safetensors", ".onnx")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
@@ -117,11 +120,16 @@ def _add_convert(commands: Any) -> None:
         help=".npz, .keras, .h5, .hdf5; .safetensors, .weights.h5 for the weights only; .onnx for what it "
         "predicts; an old file is replaced",
     )
+    parser.add_argument(
+        "--no-training", action="store_true", help="leave out what belongs to training: loss, optimizer and its state"
+    )
     parser.set_defaults(command=_convert)
 
 
 def _convert(arguments: argparse.Namespace) -> int:
     def convert() -> None:
+        if not arguments.target.endswith(_WRITTEN):
+            raise ValueError(f"convert writes {', '.join(_WRITTEN)} files. Received: {arguments.target!r}")
         if arguments.target.endswith(".onnx"):
             load_model(arguments.source, compile=False).export(arguments.target)
             return
@@ -129,7 +137,7 @@ def _convert(arguments: argparse.Namespace) -> int:
         if is_for_weights(arguments.target):
             load_model(arguments.source, compile=False).save_weights(arguments.target)
         else:
-            load_model(arguments.source).save(arguments.target)
+            load_model(arguments.source, compile=not arguments.no_training).save(arguments.target)
 
     return _told(convert)
 
@@ -170,7 +178,7 @@ def _told(work: Callable[[], bool | None]) -> int:
             warnings.showwarning = _warn
             return int(bool(work()))
     except (ValueError, ImportError) as error:
-        print(f"minikeras: {error}", file=sys.stderr)
+        print(f"minikeras: {cli.advised(error)}", file=sys.stderr)
         return 2
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 T = TypeVar("T")
 
+OWN_OBJECTS = "Your own classes and functions are found by custom_objects=... or inside a custom_object_scope."
 _custom_objects: dict[str, Any] = {}
 
 
@@ -153,10 +154,7 @@ class Registry:
         known = {_fold(key): key for key in (*self._entries, *self.elsewhere, *_custom_objects)}
         close = [repr(known[key]) for key in difflib.get_close_matches(_fold(name[:100]), known)]
         hint = f"Did you mean {' or '.join(close)}? " if close else ""
-        return (
-            f"Unknown {self.kind}: {name!r:.200}. {hint}"
-            "Your own classes and functions are found by custom_objects=... or inside a custom_object_scope."
-        )
+        return f"Unknown {self.kind}: {name!r:.200}. {hint}{OWN_OBJECTS}"
 
     def _default(self, entry: Any) -> Any:
         if isinstance(entry, type) or (self.base is not None and _takes_nothing(entry)):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minikeras import Model, Sequential, layers
+from minikeras import Model, Sequential, layers, losses
 from minikeras.__main__ import main
 from tests import pages
 
@@ -199,6 +199,79 @@ def test_a_damaged_file_is_exit_code_2(command, capsys):
     code, _, error = outcome(capsys, *command)
     assert code == 2
     assert "bad.npz is damaged" in error
+
+
+class Own(layers.Dense):
+    """A layer that the command line doesn't know."""
+
+
+def compiled_with_a_loss_of_ones_own():
+    made = model()
+
+    def own(y_true, y_pred):
+        return losses.mean_squared_error(y_true, y_pred)
+
+    made.compile("adam", own)
+    return made
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["summary", "m.npz"],
+        ["convert", "m.npz", "n.npz"],
+        ["diff", "m.npz", "m.npz"],
+        ["predict", "m.npz", "x.npy", "y.npy"],
+        ["check", "m.npz"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_advice_is_for_whom_has_a_command_line(command, capsys):
+    Sequential([Own(1, input_dim=2)]).save("m.npz")
+    code, _, error = outcome(capsys, *command)
+    assert code == 2
+    assert "Unknown layer: 'Own'. The command line knows only what is minikeras's own: a Python script can" in error
+    model().save_weights("m.npz")
+    if command[0] in ("summary", "convert", "predict"):
+        code, _, error = outcome(capsys, *command)
+        assert code == 2
+        assert "Files of weights are read by minikeras check and minikeras diff" in error
+    assert "custom_object_scope" not in error
+    assert "model.load_weights" not in error
+
+
+def test_what_belongs_to_training_can_be_left_out(capsys):
+    compiled_with_a_loss_of_ones_own().save("m.npz")
+    code, lines, _ = outcome(capsys, "check", "m.npz")
+    assert code == 1
+    assert lines[-2].startswith(
+        "  FAULT: it can't be compiled as it was; minikeras convert --no-training reads the rest: Unknown loss: 'own'"
+    )
+    assert main(["convert", "m.npz", "n.npz"]) == 2
+    assert "minikeras convert --no-training reads the rest" in capsys.readouterr().err
+    assert main(["convert", "--no-training", "m.npz", "n.npz"]) == 0
+    assert main(["diff", "m.npz", "n.npz"]) == 0
+    assert outcome(capsys, "check", "n.npz")[1][-2] == "  training: not compiled"
+
+
+def test_convert_says_all_that_it_writes(capsys):
+    model().save("m.npz")
+    code, _, error = outcome(capsys, "convert", "m.npz", "m.pt")
+    assert code == 2
+    assert error == (
+        "minikeras: convert writes .npz, .keras, .h5, .hdf5, .safetensors, .onnx files. Received: 'm.pt'\n"
+    )
+
+
+@pytest.mark.parametrize("target", ["x.npy", "./x.npy", "m.npz"])
+def test_predict_writes_over_nothing_that_it_reads(target, capsys):
+    model().save("m.npz")
+    np.save("x.npy", np.ones((3, 2)))
+    before = Path(target).read_bytes()
+    code, _, error = outcome(capsys, "predict", "m.npz", "x.npy", target)
+    assert code == 2
+    assert "predict would write its output over" in error
+    assert Path(target).read_bytes() == before
 
 
 @pytest.mark.filterwarnings("default")

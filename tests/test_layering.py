@@ -78,7 +78,7 @@ HOUSE = """
     gradcheck.orders gradcheck.check gradcheck
     wrappers wrappers.scikit_learn
     compat
-    cli.contents cli.comparing cli.checking cli.predicting cli
+    cli.advice cli.contents cli.comparing cli.checking cli.predicting cli
 
     minikeras
     __main__

@@ -173,7 +173,7 @@ def test_a_file_is_summarised_and_converted_without_loss(tmp_path, capsys):
         (["summary", "none.h5"], "No such file"),
         (["summary", "bad.npz"], "bad.npz is damaged"),
         (["convert", "bad.npz", "out.npz"], "bad.npz is damaged"),
-        (["convert", "bad.npz", "out.txt"], "convert writes .npz files"),
+        (["convert", "bad.npz", "out.txt"], "convert writes .npz, "),
     ],
 )
 def test_a_file_that_cant_be_read_or_written_is_named_and_the_code_is_2(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .advice import advised
 from .checking import check_file
 from .comparing import compare_files
 from .predicting import predict_file
 
-__all__ = ["check_file", "compare_files", "predict_file"]
+__all__ = ["advised", "check_file", "compare_files", "predict_file"]

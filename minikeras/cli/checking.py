@@ -10,6 +10,7 @@ import numpy as np
 from .. import saving
 from ..layers.shapes import count
 from ..models import load_model
+from .advice import advised
 from .contents import Contents, read_contents
 
 
@@ -34,7 +35,7 @@ def check_file(path: str) -> bool:
     if model is not None:
         print(f"  training: {_training(path, faults)}")
     for fault in faults:
-        print(f"  FAULT: {fault}")
+        print(f"  FAULT: {advised(fault)}")
     print("  sound" if not faults else f"  {count(len(faults), 'fault')}")
     return not faults
 
@@ -65,7 +66,7 @@ def _training(path: str, faults: list[str]) -> str:
             warnings.simplefilter("always")
             model = load_model(path)
     except saving.ModelFileError as error:
-        faults.append(str(error))
+        faults.append(str(error).removeprefix(f"{path}: "))
         return "can't be read"
     remarks = "".join(f"; {str(warning.message).removeprefix(f'{path}: ')}" for warning in said)
     if model.optimizer is None:

@@ -29,6 +29,9 @@ def predict_file(path: str, source: str, target: str, batch_size: int = 32) -> N
     """
     if not target.endswith((".npy", ".npz")):
         raise ValueError(f"predict writes .npy and .npz files. Received: {target!r}")
+    for given in (path, source):
+        if os.path.exists(target) and os.path.exists(given) and os.path.samefile(given, target):
+            raise ValueError(f"predict would write its output over {given!r}, which it reads. Received: {target!r}")
     model = load_model(path, compile=False)
     names = list(model.output_names)
     if target.endswith(".npy") and len(names) > 1:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..core import symbolic
-from ..registry import get_custom_objects, serialize_object
+from ..registry import OWN_OBJECTS, get_custom_objects, serialize_object
 from .base import Layer
 from .context import trial
 from .shapes import as_shape, is_shape, map_shapes
@@ -149,12 +149,10 @@ def _function(value: Any, kind: Any, known: Mapping[str, Any], owner: str, argum
     if kind == "lambda" or isinstance(value, (list, tuple)) or keras3 == "__lambda__":
         raise ValueError(
             f"{owner}: {argument} is stored as Python bytecode, which is never run: it could do anything, and fits one "
-            "version of Python only. Write the function's name in place of it in the configuration, and pass the "
-            "function by custom_objects=... or in a custom_object_scope."
+            f"version of Python only. Write the function's name in place of it in the configuration. {OWN_OBJECTS}"
         )
     if not isinstance(value, str) or value not in known:
         raise ValueError(
-            f"{owner}: {argument} names a function that isn't known here; pass it by custom_objects=... or in a "
-            f"custom_object_scope. Received: {value!r}"
+            f"{owner}: {argument} names a function that isn't known here. {OWN_OBJECTS} Received: {value!r}"
         )
     return known[value]

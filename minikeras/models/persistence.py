@@ -95,7 +95,7 @@ def load_model(
         for remark in file.description.get("remarks", ()) if compile else ():
             warnings.warn(f"{path}: {remark}", stacklevel=2)
         if compile:
-            with _named(path, "it can't be compiled as it was; load_model(..., compile=False) reads the rest"):
+            with _named(path, f"it can't be compiled as it was; {saving.WITHOUT_TRAINING}"):
                 if (why := file.description.get("unreadable")) is not None:
                     raise ValueError(why)
                 if training is not None:

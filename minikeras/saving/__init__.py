@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .errors import NoModelError
+from .errors import WITHOUT_TRAINING, NoModelError
 from .keras3 import is_keras3
 from .model import ModelFile, open_model, save_model
 from .npz import ModelFileError
@@ -17,6 +17,7 @@ from .weights import (
 )
 
 __all__ = [
+    "WITHOUT_TRAINING",
     "ModelFile",
     "ModelFileError",
     "NoModelError",

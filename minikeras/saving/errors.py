@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+# What to do next, in a script.
+WEIGHTS_ALONE = "A file of save_weights is read by model.load_weights"
+WITHOUT_TRAINING = "load_model(..., compile=False) reads the rest"
+
 
 class ModelFileError(ValueError):
     """A file of a model is damaged, of another format, or doesn't fit the model."""

@@ -12,7 +12,7 @@ import numpy as np
 from ..layers.legacy import modern_arguments
 from . import keras2, keras3, tf_keras
 from .configurations import described, dicts, parse, text_of
-from .errors import NoModelError
+from .errors import WEIGHTS_ALONE, NoModelError
 from .hdf5 import Hdf5Reader
 from .matching import LayerWeights
 from .npz import ModelFileError
@@ -47,8 +47,7 @@ def read(reader: Hdf5Reader) -> dict[str, Any]:
     root = reader.attributes[""]
     if "model_config" not in root:
         raise NoModelError(
-            f"{reader.path} holds no model, only {'weights' if 'layer_names' in root else 'arrays'}. A file of "
-            "save_weights is read by model.load_weights"
+            f"{reader.path} holds no model, only {'weights' if 'layer_names' in root else 'arrays'}. {WEIGHTS_ALONE}"
         )
     config = _parsed(reader, "model_config")
     version = _version(root)

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import keras2, keras2_config, keras3, keras3_weights
 from .configurations import dicts, parse, text_of, values
-from .errors import NoModelError
+from .errors import WEIGHTS_ALONE, WITHOUT_TRAINING, NoModelError
 from .hdf5 import MAGIC, Hdf5Reader, write_hdf5
 from .keras3_optimizers import State
 from .matching import LayerWeights, WeightsFile, match
@@ -101,7 +101,7 @@ class ModelFile:
         if order is None:
             raise ModelFileError(
                 f"{self.weights.path} doesn't hold the state of its optimizer: expected arrays of the shapes "
-                f"{list(shapes)}. Received: {self.state}. load_model(..., compile=False) reads the model without it"
+                f"{list(shapes)}. Received: {self.state}. {WITHOUT_TRAINING}"
             )
         return [
             np.zeros(shape) if index is None else self._read_state(index)
@@ -120,7 +120,7 @@ def open_model(path: str | os.PathLike[str]) -> AbstractContextManager[ModelFile
     with open(path, "rb") as file:
         start = file.read(9)
     if is_safetensors(start):
-        raise NoModelError(f"{os.fspath(path)} holds weights only, no model. model.load_weights reads it")
+        raise NoModelError(f"{os.fspath(path)} holds no model, only weights. {WEIGHTS_ALONE}")
     if start.startswith(MAGIC):
         return _open_keras2(path)
     refuse_other_formats(path, start)
@@ -207,10 +207,7 @@ def _elements(weights: WeightsFile) -> int:
 def _description(reader: NpzReader) -> dict[str, Any]:
     shape = reader.shapes.get(MODEL_KEY)
     if shape is None:
-        raise NoModelError(
-            f"{reader.path} holds no model, only arrays {list(reader.shapes)[:3]}. A file of save_weights is read by "
-            "model.load_weights"
-        )
+        raise NoModelError(f"{reader.path} holds no model, only arrays {list(reader.shapes)[:3]}. {WEIGHTS_ALONE}")
     if len(shape) != 1 or shape[0] > _LONGEST_DESCRIPTION:
         raise ModelFileError(f"{reader.path} is damaged: its description has the shape {shape}")
     try:

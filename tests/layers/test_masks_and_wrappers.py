@@ -201,7 +201,7 @@ def test_activity_regularization_adds_its_penalty():
         (lambda: Lambda(3), TypeError, r"function must be callable. Received: 3"),
         (lambda: Lambda(twice, arguments=[1]), TypeError, r"arguments must be a dict of keyword arguments. .*: \[1\]"),
         (lambda: Lambda(lambda x: x, name="l").get_config(), ValueError, r"Lambda 'l': function: .* a lambda"),
-        (lambda: Lambda.from_config({"function": "twice"}), ValueError, r"isn't known here; .* Received: 'twice'"),
+        (lambda: Lambda.from_config({"function": "twice"}), ValueError, r"isn't known here\. .* Received: 'twice'"),
         (lambda: Lambda.from_config({"name": "a"}), ValueError, r"Lambda 'a': function names .* Received: None"),
         (
             lambda: Lambda.from_config({"name": "l", "function": ["4wE=", None, None], "function_type": "lambda"}),
