@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -97,6 +98,103 @@ def hard_sigmoid6(x: Any) -> Tensor:
 
 
 @registry.register
+def relu6(x: Any) -> Tensor:
+    """``relu(x)`` limited to 6 (Krizhevsky 2010)."""
+    return ops.relu(x, max_value=6.0)
+
+
+@registry.register
+def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
+    """``x`` where positive, else ``negative_slope * x`` (Maas et al. 2013)."""
+    return ops.relu(x, negative_slope)
+
+
+@registry.register
+def celu(x: Any, alpha: float = 1.0) -> Tensor:
+    """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)``: smooth for every alpha (Barron 2017)."""
+    return ops.elu(x / alpha) * alpha
+
+
+@registry.register
+def gelu(x: Any, approximate: bool = False) -> Tensor:
+    """``x`` times the probability that a standard normal number is below it (Hendrycks and Gimpel 2016).
+
+    Args:
+        x: Any shape.
+        approximate: Whether to compute ``0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))`` instead.
+    """
+    if approximate:
+        return x * (0.5 + 0.5 * ops.tanh(x * (1.0 + 0.044715 * ops.square(x)) * _GELU_SCALE))
+    return x * (0.5 + 0.5 * ops.erf(x * math.sqrt(0.5)))
+
+
+@registry.register("swish")
+def silu(x: Any) -> Tensor:
+    """``x * sigmoid(x)`` (Elfwing et al. 2017; Ramachandran et al. 2017, who call it swish)."""
+    return x * ops.sigmoid(x)
+
+
+@registry.register("hard_swish")
+def hard_silu(x: Any) -> Tensor:
+    """``x * hard_sigmoid6(x)`` (Howard et al. 2019)."""
+    return x * hard_sigmoid6(x)
+
+
+@registry.register
+def mish(x: Any) -> Tensor:
+    """``x * tanh(softplus(x))`` (Misra 2019)."""
+    return x * ops.tanh(ops.softplus(x))
+
+
+@registry.register
+def log_sigmoid(x: Any) -> Tensor:
+    """``log(sigmoid(x))``, exact also where the sigmoid is 0 or 1 to rounding."""
+    return -ops.softplus(-x)
+
+
+@registry.register
+def log_softmax(x: Any, axis: int = -1) -> Tensor:
+    """``log(softmax(x))`` along the axis, exact also where softmax is 0 to rounding."""
+    return ops.log_softmax(x, axis=axis)
+
+
+@registry.register
+def hard_tanh(x: Any) -> Tensor:
+    """``x`` limited to -1 ... 1 (Collobert 2004)."""
+    return ops.clip(x, -1.0, 1.0)
+
+
+@registry.register
+def tanh_shrink(x: Any) -> Tensor:
+    """``x - tanh(x)``."""
+    return x - ops.tanh(x)
+
+
+@registry.register
+def hard_shrink(x: Any, threshold: float = 0.5) -> Tensor:
+    """``x`` where its absolute value exceeds the threshold, else 0 (Donoho and Johnstone 1994)."""
+    return ops.where(ops.greater(ops.absolute(x), threshold), x, 0.0)
+
+
+@registry.register
+def soft_shrink(x: Any, threshold: float = 0.5) -> Tensor:
+    """``x``, brought nearer to 0 by the threshold; 0 within it (Donoho and Johnstone 1994)."""
+    return x - ops.clip(x, -threshold, threshold)
+
+
+@registry.register
+def sparse_sigmoid(x: Any) -> Tensor:
+    """``(x + 1) / 2`` limited to 0 ... 1."""
+    return ops.clip(0.5 * x + 0.5, 0.0, 1.0)
+
+
+@registry.register
+def sparse_plus(x: Any) -> Tensor:
+    """The integral of `sparse_sigmoid`: 0 up to -1, ``(x + 1)**2 / 4`` up to 1, then ``x``."""
+    return ops.square(0.5 * ops.clip(x, -1.0, 1.0) + 0.5) + ops.relu(x - 1.0)
+
+
+@registry.register
 def exponential(x: Any) -> Tensor:
     """``exp(x)``."""
     return ops.exp(x)
@@ -125,6 +223,7 @@ def get(identifier: Any) -> Callable[[Any], Tensor]:
     return registry.get(identifier)
 
 
+_GELU_SCALE = math.sqrt(2.0 / math.pi)
 _FUSED = {relu: "relu", tanh: "tanh", sigmoid: "sigmoid"}
 
 

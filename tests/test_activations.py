@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,10 +13,12 @@ from tests.functions import assert_close, reference, reference_names
 from tests.numerical import check_gradients
 
 NAMES = reference_names("act")
+KERAS3 = dict(np.load(Path(__file__).parent / "reference" / "keras3" / "activations.npz"))  # in float64
+LATER = sorted(name.removesuffix("/dx") for name in KERAS3 if name.endswith("/dx"))
 
 
 def test_the_reference_covers_all_activations():
-    assert sorted({*activations.registry} - {"hard_sigmoid6"}) == NAMES
+    assert sorted({*activations.registry} - {"hard_sigmoid6", "swish", "hard_swish"}) == sorted([*NAMES, *LATER])
 
 
 def test_the_hard_sigmoid_of_keras_3_is_there_by_another_name():
@@ -37,10 +41,35 @@ def test_values_and_gradients_are_those_of_keras(name, dtype):
     assert_close(dx, arrays["dx"])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LATER)
+def test_what_came_with_keras_3_has_its_values_and_gradients(name):
+    x = Tensor(KERAS3["x"], requires_grad=True)
+    y = activations.get(name)(x)
+    (dx,) = gradients(y, [x], Tensor(np.cos(KERAS3["x"])))
+    tolerance = {"atol": 1e-8, "rtol": 2e-8}  # TensorFlow's constants of gelu and leaky_relu are float32's
+    np.testing.assert_allclose(y.numpy(), KERAS3[name], **tolerance)
+    np.testing.assert_allclose(dx.numpy(), KERAS3[f"{name}/dx"], **tolerance)
+    assert activations.get(name)(KERAS3["x"].astype("f4")).dtype == "float32"
+
+
+def test_arguments_that_came_with_keras_3():
+    x = KERAS3["x"]
+    np.testing.assert_allclose(activations.gelu(x, approximate=True).numpy(), KERAS3["gelu_approx"], atol=1e-8)
+    np.testing.assert_allclose(activations.celu(x, alpha=0.5).numpy(), KERAS3["celu_0.5"], rtol=1e-14)
+    np.testing.assert_array_equal(activations.leaky_relu(np.array([-2.0]), 0.5).numpy(), [-1.0])
+    np.testing.assert_array_equal(activations.hard_shrink(np.array([-2.0, 0.9]), 1.0).numpy(), [-2.0, 0.0])
+    np.testing.assert_array_equal(activations.soft_shrink(np.array([-2.0, 0.9]), 1.0).numpy(), [-1.0, 0.0])
+
+
+def test_names_that_keras_3_has_besides():
+    assert activations.get("swish") is activations.silu
+    assert activations.get("hard_swish") is activations.hard_silu
+
+
+@pytest.mark.parametrize("name", [*NAMES, *LATER])
 def test_first_and_second_derivatives_agree_with_differences(name):
-    x = np.random.default_rng(1).normal(size=(3, 4)) * 2  # no value near the kinks at 0 and ±2.5
-    assert min(np.abs(np.abs(x) - kink).min() for kink in (0, 2.5)) > 2e-3
+    x = np.random.default_rng(1).normal(size=(3, 4)) * 2  # no value near the kinks at 0, ±0.5, ±1, ±2.5, ±3 and 6
+    assert min(np.abs(np.abs(x) - kink).min() for kink in (0, 0.5, 1, 2.5, 3, 6)) > 2e-3
     check_gradients(activations.get(name), [x])
 
 
@@ -61,7 +90,7 @@ def test_softmax_needs_a_batch_axis():
             activations.softmax(wrong)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *LATER])
 def test_names_round_trip(name):
     function = activations.get(name)
     assert function is getattr(activations, name)

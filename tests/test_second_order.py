@@ -94,7 +94,7 @@ def test_certain_targets_and_far_logits_are_no_harder(name: str) -> None:
 
 def activation_cases() -> Iterator[Any]:
     for name in sorted(activations.registry):
-        if name != "softmax":
+        if name not in ("softmax", "log_softmax"):
             for shape in [(), (4,), (2, 3), (2, 0)]:
                 yield pytest.param(activations.get(name), normal(*shape), id=f"{name}-{shape}")
             yield pytest.param(activations.get(name), normal(4, 3)[::2, ::-1].T, id=f"{name}-strided")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,10 +19,12 @@ _FUNCTIONS: dict[Callable[..., Any], tuple[str, dict[str, float]]] = {
     activations.exponential: ("Exp", {}),
     activations.hard_sigmoid: ("HardSigmoid", {"alpha": 0.2, "beta": 0.5}),
     activations.hard_sigmoid6: ("HardSigmoid", {"alpha": 1.0 / 6.0, "beta": 0.5}),
+    activations.hard_silu: ("HardSwish", {}),
     activations.selu: ("Selu", _SELU),
     activations.sigmoid: ("Sigmoid", {}),
     activations.softplus: ("Softplus", {}),
     activations.softsign: ("Softsign", {}),
+    activations.sparse_sigmoid: ("HardSigmoid", {"alpha": 0.5, "beta": 0.5}),
     activations.tanh: ("Tanh", {}),
 }
 
@@ -77,11 +80,83 @@ def _relu(
     return y if max_value is None else writer.elementwise("Min", y, writer.scalar(max_value, x))
 
 
+def _leaky_relu(writer: GraphWriter, x: Value, negative_slope: float = 0.2) -> Value:
+    return writer.like("LeakyRelu", x, alpha=negative_slope)
+
+
+def _celu(writer: GraphWriter, x: Value, alpha: float = 1.0) -> Value:
+    scale = writer.scalar(alpha, x)
+    return writer.elementwise("Mul", writer.like("Elu", writer.elementwise("Div", x, scale)), scale)
+
+
+def _gelu(writer: GraphWriter, x: Value, approximate: bool = False) -> Value:
+    half, one = writer.scalar(0.5, x), writer.scalar(1.0, x)
+    if approximate:
+        bent = writer.elementwise("Mul", writer.elementwise("Mul", x, x), writer.scalar(0.044715, x))
+        bent = writer.elementwise("Mul", x, writer.elementwise("Add", bent, one))
+        share = writer.like("Tanh", writer.elementwise("Mul", bent, writer.scalar(math.sqrt(2.0 / math.pi), x)))
+    else:
+        share = writer.like("Erf", writer.elementwise("Mul", x, writer.scalar(math.sqrt(0.5), x)))
+    return writer.elementwise("Mul", writer.elementwise("Mul", x, half), writer.elementwise("Add", share, one))
+
+
+def _silu(writer: GraphWriter, x: Value) -> Value:
+    return writer.elementwise("Mul", x, writer.like("Sigmoid", x))
+
+
+def _mish(writer: GraphWriter, x: Value) -> Value:
+    return writer.elementwise("Mul", x, writer.like("Tanh", writer.like("Softplus", x)))
+
+
+def _log_sigmoid(writer: GraphWriter, x: Value) -> Value:
+    return writer.like("Neg", writer.like("Softplus", writer.like("Neg", x)))
+
+
+def _log_softmax(writer: GraphWriter, x: Value, axis: int = -1) -> Value:
+    return writer.like("LogSoftmax", x, axis=x.place(axis))
+
+
+def _limited(writer: GraphWriter, x: Value, low: float, high: float) -> Value:
+    return writer.elementwise("Min", writer.elementwise("Max", x, writer.scalar(low, x)), writer.scalar(high, x))
+
+
+def _tanh_shrink(writer: GraphWriter, x: Value) -> Value:
+    return writer.elementwise("Sub", x, writer.like("Tanh", x))
+
+
+def _hard_shrink(writer: GraphWriter, x: Value, threshold: float = 0.5) -> Value:
+    return writer.like("Shrink", x, bias=0.0, lambd=threshold)
+
+
+def _soft_shrink(writer: GraphWriter, x: Value, threshold: float = 0.5) -> Value:
+    return writer.like("Shrink", x, bias=threshold, lambd=threshold)
+
+
+def _sparse_plus(writer: GraphWriter, x: Value) -> Value:
+    half = writer.scalar(0.5, x)
+    root = writer.elementwise("Add", writer.elementwise("Mul", _limited(writer, x, -1.0, 1.0), half), half)
+    above = writer.like("Relu", writer.elementwise("Sub", x, writer.scalar(1.0, x)))
+    return writer.elementwise("Add", writer.elementwise("Mul", root, root), above)
+
+
 _WITH_ARGUMENTS: dict[Callable[..., Any], Callable[..., Value]] = {
+    activations.celu: _celu,
     activations.elu: _elu,
+    activations.gelu: _gelu,
+    activations.hard_shrink: _hard_shrink,
+    activations.hard_tanh: lambda writer, x: _limited(writer, x, -1.0, 1.0),
+    activations.leaky_relu: _leaky_relu,
     activations.linear: _linear,
+    activations.log_sigmoid: _log_sigmoid,
+    activations.log_softmax: _log_softmax,
+    activations.mish: _mish,
     activations.relu: _relu,
+    activations.relu6: lambda writer, x: _relu(writer, x, max_value=6.0),
+    activations.silu: _silu,
+    activations.soft_shrink: _soft_shrink,
     activations.softmax: _softmax,
+    activations.sparse_plus: _sparse_plus,
+    activations.tanh_shrink: _tanh_shrink,
 }
 
 
@@ -102,7 +177,7 @@ def _elu_layer(writer: GraphWriter, layer: ELU, x: Value) -> Value:
 
 @converts(LeakyReLU)
 def _leaky_relu_layer(writer: GraphWriter, layer: LeakyReLU, x: Value) -> Value:
-    return writer.like("LeakyRelu", x, alpha=layer.alpha)
+    return _leaky_relu(writer, x, layer.alpha)
 
 
 @converts(ReLU)

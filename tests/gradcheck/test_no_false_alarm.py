@@ -57,8 +57,9 @@ def test_a_right_gradient_by_hand_raises_no_alarm(written: HandWritten) -> None:
 
 
 ACTIVATIONS = [
-    "elu", "exponential", "hard_sigmoid", "hard_sigmoid6", "linear", "relu", "selu", "sigmoid", "softmax", "softplus",
-    "softsign", "tanh",
+    "celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_sigmoid6", "hard_silu", "hard_tanh",
+    "leaky_relu", "linear", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu", "sigmoid", "silu",
+    "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "tanh", "tanh_shrink",
 ]  # fmt: skip
 
 

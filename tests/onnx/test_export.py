@@ -254,7 +254,7 @@ WRONG = {
     ),
     "an activation of one's own": (
         lambda: chain(layers.Dense(2, activation=K.square, name="d"), shape=(3,)),
-        "Dense 'd': its activation 'square' can't be exported to ONNX, as it is code. Those that can: elu, exp",
+        "Dense 'd': its activation 'square' can't be exported to ONNX, as it is code. Those that can: celu, elu, exp",
     ),
     "a model with a call of its own": (program, "a model that is a program, with a call of its own"),
     "a call in training": (called_in_training, "Dropout 'always': it is called with training=..., which can't be"),

@@ -160,7 +160,9 @@ def activations():
         yield f"Conv2D {name}", chain((5, 6, 2), layers.Conv2D(3, 2, activation=name))
     for function, settings in (
         ("relu", {"alpha": 0.1, "max_value": 0.6, "threshold": -0.2}), ("elu", {"alpha": 0.5}),
-        ("softmax", {"axis": 1}),
+        ("softmax", {"axis": 1}), ("gelu", {"approximate": True}), ("celu", {"alpha": 0.5}),
+        ("leaky_relu", {"negative_slope": 0.3}), ("hard_shrink", {"threshold": 0.2}), ("log_softmax", {"axis": 1}),
+        ("soft_shrink", {"threshold": 0.2}),
     ):  # fmt: skip
         partial = functools.partial(getattr(minikeras.activations, function), **settings)
         yield f"{function} {settings}", chain((4, 5), layers.Conv1D(3, 2, activation=partial))

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minikeras import Sequential, layers, optimizers
+from minikeras import Sequential, activations, layers, optimizers
 from minikeras.models import Model, load_model
 
 PYTHON = os.environ.get("MINIKERAS_KERAS_PYTHON") or (sys.executable if importlib.util.find_spec("keras") else "")
@@ -69,6 +69,14 @@ def chain():
             layers.Softmax(),
         ]
     )
+
+
+def beyond_keras_2():
+    """What only Keras 3 and minikeras have."""
+    start = layers.Input((4, 3))
+    own = ("hard_sigmoid", "hard_sigmoid6")  # which mean something else there
+    names = [name for name in activations.registry if name not in own]
+    return Model(start, layers.Concatenate()([layers.Activation(name)(start) for name in names]))
 
 
 RESUME = """
@@ -173,7 +181,7 @@ def test_keras_3_predicts_the_same_and_trains_on(tmp_path):
 
 def test_keras_3_predicts_the_same(tmp_path):
     models = {name: load_model(FOLDER / f"{name}.h5") for name in NAMES}
-    models["chain"] = chain()
+    models |= {"chain": chain(), "beyond": beyond_keras_2()}
     rng = np.random.default_rng(0)
     for name, model in models.items():
         x = rng.normal(size=(4, *model.input_shape[1:])).astype("f4")
