@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 from .. import checks, ops
 from ..core.tensor import Tensor
 from ..kernels import geometry
-from .measures import Reads, elements, read_by_windows
+from .measures import Reach, Reads, elements, read_by_windows
 from .shapes import Shape
-from .spatial import Lengths, SpatialLayer, as_tuple, channels_last, counted, window_lengths
+from .spatial import Lengths, SpatialLayer, as_tuple, channels_last, counted, from_channels_last, window_lengths
 
 
 class Pooling(SpatialLayer):
@@ -190,24 +190,31 @@ class GlobalPooling(SpatialLayer):
     Args:
         data_format: "channels_last" or "channels_first"; ``image_data_format`` if None, but "channels_last" with
             one axis.
+        keepdims: Whether the axes of space stay, with length 1.
         **kwargs: Those of `Layer`.
 
     Raises:
         ValueError: When built or called, for an axis of length 0.
     """
 
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)
+        self.keepdims = checks.flag(str(self), "keepdims", keepdims)
+
     def output_lengths(self, lengths: Lengths) -> Lengths:
-        """Return no lengths, as no axis is left."""
+        """Return no lengths, as no axis is left; or ones."""
         for noun, n in zip(counted(self.rank), lengths, strict=True):
             if n == 0:
                 raise ValueError(
                     f"{self}: there is nothing to pool in 0 {noun}. Received: an input with space {lengths}"
                 )
-        return ()
+        return (1,) * (self.rank * self.keepdims)
 
-    def axis_reads(self, lengths: Lengths) -> tuple[Reads, ...]:
-        """Return nothing: no axis is left."""
-        return ()
+    def reach(self, input_shape: Shape) -> Reach:
+        """Return that all of space is read."""
+        return Reach(
+            ((),) * (1 + self.rank * self.keepdims), (0 if self.data_format == "channels_first" else self.rank,)
+        )
 
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         """A comparison, or an addition, for each element of the input."""
@@ -223,7 +230,7 @@ class GlobalMaxPooling(GlobalPooling):
 
     def compute(self, x: Tensor) -> Tensor:
         """Take the maximum over the space of x (batch, *space, channels)."""
-        return ops.max(x, axis=self._space())
+        return ops.max(x, axis=self._space(), keepdims=self.keepdims)
 
 
 class GlobalAveragePooling(GlobalPooling):
@@ -233,7 +240,7 @@ class GlobalAveragePooling(GlobalPooling):
 
     def compute(self, x: Tensor) -> Tensor:
         """Average x (batch, *space, channels) over its space."""
-        return ops.mean(x, axis=self._space())
+        return ops.mean(x, axis=self._space(), keepdims=self.keepdims)
 
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         """An addition for each element of the input, and a division for each channel."""
@@ -311,8 +318,9 @@ class GlobalAveragePooling1D(GlobalAveragePooling):
         if mask is None:
             return super().call(inputs)
         counts = ops.expand_dims(ops.cast(mask, dtype=inputs.dtype), axis=-1)
-        total = ops.sum(channels_last(inputs, self.data_format) * counts, axis=1)
-        return total / ops.maximum(ops.sum(counts, axis=1), 1.0)
+        total = ops.sum(channels_last(inputs, self.data_format) * counts, axis=1, keepdims=self.keepdims)
+        y = total / ops.maximum(ops.sum(counts, axis=1, keepdims=self.keepdims), 1.0)
+        return from_channels_last(y, self.data_format) if self.keepdims else y
 
     def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> None:
         """Return None: no steps are left."""

@@ -62,18 +62,18 @@ def _pooled(writer: GraphWriter, operation: str, layer: Pooling, x: Value, **att
 
 @converts(GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D)
 def _global_max_pooling(writer: GraphWriter, layer: GlobalPooling, x: Value) -> Value:
-    return writer.reduce("ReduceMax", x, _space(layer, x))
+    return writer.reduce("ReduceMax", x, _space(layer, x), layer.keepdims)
 
 
 @converts(GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D, masks=True)
 def _global_average_pooling(writer: GraphWriter, layer: GlobalPooling, x: Value) -> Value:
     """The mean; with a mask, which only the one over steps can have, that of the steps that count."""
     if x.mask is None:
-        return writer.reduce("ReduceMean", x, _space(layer, x))
+        return writer.reduce("ReduceMean", x, _space(layer, x), layer.keepdims)
     (steps,) = _space(layer, x)
     counts = writer.unsqueeze(writer.cast(x.mask, x.dtype), [3 - steps])
-    total = writer.reduce("ReduceSum", writer.elementwise("Mul", x, counts), [steps])
-    number = writer.reduce("ReduceSum", counts, [steps])
+    total = writer.reduce("ReduceSum", writer.elementwise("Mul", x, counts), [steps], layer.keepdims)
+    number = writer.reduce("ReduceSum", counts, [steps], layer.keepdims)
     return writer.elementwise("Div", total, writer.elementwise("Max", number, writer.scalar(1.0, number)))
 
 

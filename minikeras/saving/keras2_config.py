@@ -28,6 +28,7 @@ _NO_SHAPE = {"noise_shape": None, "trainable": True}
 _EXTENSIONS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("Cropping1D", "ZeroPadding1D", "UpSampling1D"), _CHANNELS_LAST),
     **dict.fromkeys(("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"), _NO_SHAPE),
+    **{f"Global{kind}Pooling{rank}D": {"keepdims": False} for kind in ("Max", "Average") for rank in (1, 2, 3)},
     "Conv2DTranspose": {"dilation_rate": [1, 1]},
     "Conv3DTranspose": {"dilation_rate": [1, 1, 1]},
 }

@@ -19,7 +19,6 @@ _LATER: dict[str, tuple[Any, ...]] = {
     "groups": (1,),
     "implementation": (1, 2, 3),  # how LocallyConnected computes
     "input_axes": (None,),
-    "keepdims": (False,),
     "optional": (False,),
     "output_axes": (None,),
     "ragged": (False,),

@@ -68,6 +68,34 @@ def test_global_pooling_leaves_batch_and_channels(family, rank):
     assert first(np.ones((2, 5, *space))).shape == (2, 5)
 
 
+@pytest.mark.parametrize("family", [GLOBAL_MAX, GLOBAL_AVERAGE], ids=["max", "average"])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_global_pooling_keeps_axes_of_length_one_if_told(family, rank, data_format):
+    shape = (2, *(4, 3, 5)[:rank], 6)
+    axes = tuple(range(1, rank + 1))
+    if data_format == "channels_first":
+        shape, axes = (2, 6, *shape[1:-1]), tuple(range(2, rank + 2))
+    layer, x = family[rank](data_format, keepdims=True), distinct(shape)
+    check_configuration(layer)
+    assert layer.compute_output_shape(shape) == layer(x).shape
+    expected = (np.max if family is GLOBAL_MAX else np.mean)(x, axis=axes, keepdims=True)
+    np.testing.assert_allclose(layer(x).numpy(), expected, rtol=1e-6)
+    check_gradients(family[rank](data_format, keepdims=True, dtype="float64"), [x])
+
+
+def test_an_average_over_a_mask_keeps_its_axis_if_told():
+    mask, x = np.array([[True, False, True]]), np.arange(6.0).reshape(1, 3, 2)
+    np.testing.assert_array_equal(GlobalAveragePooling1D(keepdims=True)(x, mask=mask).numpy(), [[[2.0, 3.0]]])
+    first = GlobalAveragePooling1D("channels_first", keepdims=True)
+    np.testing.assert_array_equal(first(x.transpose(0, 2, 1), mask=mask).numpy(), [[[2.0], [3.0]]])
+
+
+def test_keepdims_is_true_or_false():
+    with pytest.raises(TypeError, match=r"GlobalMaxPooling2D.*keepdims must be .*Received: 'yes'"):
+        GlobalMaxPooling2D(keepdims="yes")
+
+
 def test_a_free_dimension_takes_any_length_that_the_window_fits():
     layer = MaxPooling1D(3, input_shape=(None, 4), name="p")
     layer.build((None, None, 4))

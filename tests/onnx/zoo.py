@@ -123,6 +123,8 @@ def space():
         for kind in ("Max", "Average"):
             layer = getattr(layers, f"Global{kind}Pooling{rank}D")(data_format=data_format)
             yield f"Global{kind}Pooling{rank}D {data_format}", chain(shape, layer)
+            layer = getattr(layers, f"Global{kind}Pooling{rank}D")(data_format=data_format, keepdims=True)
+            yield f"Global{kind}Pooling{rank}D kept {data_format}", chain(shape, layer)
         pairs = ((1, 0), (2, 1), (0, 2))[:rank]
         pairs = pairs[0] if rank == 1 else pairs
         for kind, factor in (
@@ -271,6 +273,8 @@ def graphs():
     yield "Embedding with a mask", chain((6,), layers.Embedding(7, 3, mask_zero=True), layers.GlobalAveragePooling1D())
     x, y = Input((5, 2)), Input((5, 2))
     both = layers.Add()([layers.Masking()(x), layers.Masking()(y)])
+    kept = layers.GlobalAveragePooling1D(keepdims=True)
+    yield "a mask, kept", chain((6,), layers.Embedding(7, 3, mask_zero=True), kept)
     yield "masks of two inputs", Model([x, y], layers.GlobalAveragePooling1D()(both))
     x, y = Input((5, 2)), Input((4, 2))
     behind = layers.Concatenate(1)([layers.Masking()(x), y])

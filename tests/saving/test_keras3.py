@@ -201,6 +201,16 @@ def test_activations_that_came_with_keras_3_come_back(tmp_path):
     assert found == [*names[:-1], "silu"]  # as Keras 3 writes them
 
 
+def test_global_pooling_that_keeps_its_axes_comes_back(tmp_path):
+    model = Sequential([Input((4, 4, 2)), layers.GlobalMaxPooling2D(keepdims=True), layers.Conv2D(3, 1)])
+    for suffix in ("keras", "h5"):
+        model.save(tmp_path / f"m.{suffix}")
+        assert load_model(tmp_path / f"m.{suffix}").output_shape == (None, 1, 1, 3)
+    Sequential([Input((4, 2)), layers.GlobalMaxPooling1D()]).save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5") as file:
+        assert "keepdims" not in file.attrs["model_config"]  # which Keras 2 doesn't know
+
+
 def test_a_frozen_model_is_frozen_in_each_of_its_layers(tmp_path):
     inner = Sequential([layers.Dense(4, input_dim=3), Sequential([layers.BatchNormalization(name="norm")])])
     inner.trainable = False

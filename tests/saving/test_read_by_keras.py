@@ -76,7 +76,9 @@ def beyond_keras_2():
     start = layers.Input((4, 3))
     own = ("hard_sigmoid", "hard_sigmoid6")  # which mean something else there
     names = [name for name in activations.registry if name not in own]
-    return Model(start, layers.Concatenate()([layers.Activation(name)(start) for name in names]))
+    kept = [layers.GlobalMaxPooling1D(keepdims=True)(start), layers.GlobalAveragePooling1D(keepdims=True)(start)]
+    joined = layers.Concatenate()([layers.Activation(name)(start) for name in names])
+    return Model(start, layers.Concatenate()([joined, *(layers.UpSampling1D(4)(one) for one in kept)]))
 
 
 RESUME = """
