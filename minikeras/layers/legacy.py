@@ -99,7 +99,7 @@ def modern_arguments(layer: str, config: dict[str, Any]) -> dict[str, Any]:
         layer: Name of the layer's class today.
         config: The configuration.
     """
-    empty = ("input_dtype", "input_dim", "input_length")  # what Keras 1 wrote besides the shape
+    empty = ["input_dtype"] if layer == "Embedding" else ["input_dtype", "input_dim", "input_length"]  # the shape again
     given = {name: value for name, value in config.items() if name not in empty or "batch_input_shape" not in config}
     return _translated(layer, (), given)[1]
 

@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from . import keras1
+from .configurations import parse
 from .hdf5 import Hdf5Reader
 from .matching import LayerWeights, Pairs, in_order
 from .npz import ModelFileError
@@ -57,6 +59,10 @@ class Keras2Weights:
                 raise ModelFileError(f"{self.path} is damaged: the layer {layer!r} or a weight of it is there twice")
             if weights:
                 self.layers[layer] = {name: self._shape(layer, name) for name in weights}
+        self._kernels = _kernels_of_keras1(reader)
+        for layer, kernel in self._kernels.items():
+            for name in [*self.layers.get(layer, ())][:1]:
+                self.layers[layer][name] = kernel.shape(self.layers[layer][name])
         self._refuse_theano()
 
     def pairs(self, layers: Sequence[LayerWeights]) -> Pairs:
@@ -79,7 +85,9 @@ class Keras2Weights:
 
     def read(self, layer: str, name: str) -> np.ndarray:
         """Return a weight."""
-        return self._reader.read(_join(self._place, layer, name))
+        array = self._reader.read(_join(self._place, layer, name))
+        turned = layer in self._kernels and name == next(iter(self.layers[layer]))
+        return self._kernels[layer].turned(array) if turned else array
 
     def _shape(self, layer: str, name: str) -> tuple[int, ...]:
         place = _join(self._place, layer, name)
@@ -96,6 +104,23 @@ class Keras2Weights:
                 f"{kernels[0]!r} and {len(kernels) - 1} more. By h5py, turn around their axes of space "
                 "(kernel[::-1, ::-1]) and set the attribute backend to 'tensorflow'"
             )
+
+
+def version_of(reader: Hdf5Reader) -> str:
+    """The version of Keras that wrote a file; Keras 1 didn't always say it."""
+    version = reader.attributes[""].get("keras_version", "1")
+    return version if isinstance(version, str) else "1"
+
+
+def _kernels_of_keras1(reader: Hdf5Reader) -> dict[str, keras1.Kernel]:
+    """The kernels that stand otherwise in a file of Keras 1; in one of weights alone they can't be known."""
+    text = reader.attributes[""].get("model_config")
+    if not version_of(reader).startswith("1") or not isinstance(text, str):
+        return {}
+    try:
+        return keras1.kernels(parse(text))
+    except (RecursionError, ValueError) as error:
+        raise ModelFileError(f"{reader.path}: the model can't be made of it: {error}") from error
 
 
 def state_names(reader: Hdf5Reader) -> list[str]:

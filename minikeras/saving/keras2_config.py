@@ -9,17 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ..layers.legacy import modern_arguments
-from . import keras2, keras3, tf_keras
+from . import keras1, keras2, keras3, tf_keras
 from .configurations import described, dicts, parse, text_of
 from .errors import WEIGHTS_ALONE, NoModelError
 from .hdf5 import Hdf5Reader
 from .matching import LayerWeights
 from .npz import ModelFileError
 
-_KERAS1 = {"Deconvolution2D": "Conv2DTranspose"} | {
-    f"{kind}Convolution{rank}D": f"{kind}Conv{rank}D" for kind in ("", "Separable") for rank in (1, 2, 3)
-}
 _COMPILE = ("loss", "metrics", "weighted_metrics", "loss_weights", "sample_weight_mode")
 _EMPTY: dict[str, Any] = {"streams": [], "iterations": None}
 _CHANNELS_LAST = {"data_format": "channels_last"}
@@ -51,7 +47,7 @@ def read(reader: Hdf5Reader) -> dict[str, Any]:
             f"{reader.path} holds no model, only {'weights' if 'layer_names' in root else 'arrays'}. {WEIGHTS_ALONE}"
         )
     config = _parsed(reader, "model_config")
-    version = _version(root)
+    version = keras2.version_of(reader)
     try:
         _translate(config, version)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -92,20 +88,15 @@ def _parsed(reader: Hdf5Reader, name: str) -> dict[str, Any]:
         raise ModelFileError(f"{reader.path} is damaged: its {name} can't be read: {error}") from error
 
 
-def _version(root: Mapping[str, Any]) -> str:
-    version = root.get("keras_version", "1")
-    return version if isinstance(version, str) else "1"
-
-
 def _name_as_today(config: Any, of_keras1: bool) -> None:
     """Give layers their names since Keras 2; make a dict of the list that a Sequential's layers were until 2.2.2."""
     for value in list(dicts(config)):
         if isinstance(name := value.get("class_name"), str):
-            value["class_name"] = _KERAS1.get(name, name)
+            value["class_name"] = keras1.name_today(name)
         if value.get("class_name") == "Sequential" and isinstance(value.get("config"), list):
             value["config"] = {"layers": value["config"]}
         elif of_keras1 and isinstance(name, str) and isinstance(value.get("config"), dict):
-            value["config"] = modern_arguments(value["class_name"], value["config"])
+            keras1.translate(value, name)
 
 
 def _upsamplings(config: Any) -> list[dict[str, Any]]:

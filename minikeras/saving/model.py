@@ -96,6 +96,8 @@ class ModelFile:
             ModelFileError: If it doesn't, or the file is damaged.
         """
         order: list[int | None] | None = list(range(len(shapes))) if self.state == [*shapes] else None
+        if self.state == _without_largest(shapes):
+            order = [*range(len(self.state)), *[None] * (len(shapes) - len(self.state))]
         if self.layout is not None:
             order = self.layout.order(self.state, shapes)
         if order is None:
@@ -198,6 +200,13 @@ def _kept_state(
     if shapes[:1] == [()]:
         training["iterations"] = reader.read(paths[0]).item()
     return shapes if any(shapes) else []  # before the first step there is nothing but the count and the rate
+
+
+def _without_largest(shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]] | None:
+    """Adam's state before Keras 2.1.3, which had no amsgrad: count, means and squares; None for other optimizers."""
+    number = (len(shapes) - 1) // 3
+    plain = number > 0 and len(shapes) == 1 + 3 * number and [*shapes[-number:]] == [(1,)] * number
+    return [*shapes[:-number]] if plain else None
 
 
 def _elements(weights: WeightsFile) -> int:
