@@ -155,4 +155,7 @@ def take_room(shape: tuple[int, ...], what: str) -> None:
     if room is not None:
         room[0] -= math.prod(shape)
         if room[0] < 0:
-            raise ValueError(f"{what} has the shape {shape}, and the file doesn't hold so many weights")
+            raise ValueError(
+                f"{what} has the shape {shape}, and the file doesn't hold so many weights (those of a layer that is "
+                "part of several models may be there once)"
+            )

@@ -126,8 +126,12 @@ class Archive:
         return MemberReader(self._file, self.members[name])
 
     @contextmanager
-    def errors(self) -> Iterator[None]:
-        """Give whatever is wrong with the bytes, or with what is made of them, the name of the file."""
+    def errors(self, what: str = "") -> Iterator[None]:
+        """Give whatever is wrong with the bytes, or with what is made of them, the name of the file.
+
+        Args:
+            what: What can't be done then; that it is damaged if not given.
+        """
         try:
             yield
         except ModelFileError:
@@ -136,7 +140,8 @@ class Archive:
             *(ValueError, TypeError, AttributeError, ArithmeticError, LookupError, RecursionError),
             *(OSError, struct.error, zlib.error),
         ) as error:
-            raise ModelFileError(f"{self.path} is damaged or not {self._kind}: {error}") from error
+            beginning = f"{self.path}: {what}" if what else f"{self.path} is damaged or not {self._kind}"
+            raise ModelFileError(f"{beginning}: {error}") from error
 
 
 class MemberReader:

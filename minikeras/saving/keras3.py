@@ -78,17 +78,19 @@ def read_description(archive: Archive) -> tuple[dict[str, Any], State | None]:
     with archive.errors():
         found = parse(archive.read(_CONFIG, LONGEST))
         metadata = parse(archive.read(_METADATA, LONGEST)) if _METADATA in archive.members else {}
-        own, compiled = metadata.get("minikeras"), found.get("compile_config")
-        version = metadata.get("keras_version")
+    own, compiled = metadata.get("minikeras"), found.get("compile_config")
+    version = metadata.get("keras_version")
+    with archive.errors("the model can't be made of it"):
         model = tf_keras.model_from_keras3(found, not isinstance(version, str) or of_keras3(version))
-        description: dict[str, Any] = {"model": model, "training": None, "streams": []}
-        if isinstance(own, dict):
-            description |= {"training": own.get("training"), "streams": own.get("streams", [])}
-            return description, _own_state(description["training"])
-        if not compiled:
-            return description, None
+    description: dict[str, Any] = {"model": model, "training": None, "streams": []}
+    if isinstance(own, dict):
+        description |= {"training": own.get("training"), "streams": own.get("streams", [])}
+        return description, _own_state(description["training"])
+    if not compiled:
+        return description, None
+    with archive.errors():
         training, state = training_of(compiled, model)
-        return description | training, state
+    return description | training, state
 
 
 def training_of(compiled: Any, model: Mapping[str, Any]) -> tuple[dict[str, Any], State | None]:

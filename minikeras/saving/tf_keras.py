@@ -33,6 +33,8 @@ _LATER: dict[str, tuple[Any, ...]] = {
 _UNUSED = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")  # what separable layers only inherit
 _UNSEEDED = ("GaussianDropout", "GaussianNoise")
 _CODE = ("__lambda__", "__typespec__")
+_MERGES = ("Add", "Subtract", "Multiply", "Maximum", "Minimum")  # operations of layers' names that do the same
+_FUNCTIONS = {"Relu": "relu", "Sigmoid": "sigmoid", "Silu": "silu", "Softplus": "softplus", "Tanh": "tanh"}
 _OPERATIONS = ("keras.ops", "keras.src.ops", "keras.src.layers.core.tf_op_layer", "tf.")
 
 
@@ -58,7 +60,40 @@ def translate_all(model: dict[str, Any], keras3: bool) -> None:
     everything = list(described(model))
     _refuse_shared(everything)
     for layer in everything:
+        _make_layer(layer)
+    for layer in everything:
         translate(layer, keras3)
+
+
+def _make_layer(layer: dict[str, Any]) -> None:
+    """Make an operation between layers a layer that does the same.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    name, module = layer["class_name"], layer.get("module")
+    if not isinstance(module, str) or not module.startswith(_OPERATIONS):
+        return
+    shapes = [_shapes(node) for node in layer.get("inbound_nodes") or [None]]
+    own: dict[str, Any] = {"name": layer["config"].get("name")}
+    if name in _MERGES and all(len(given) == 2 and given[0] == given[1] for given in shapes):
+        layer |= {"module": "keras.layers", "config": own}
+    elif name in _FUNCTIONS and layer["config"].keys() == {"name"} and all(len(given) == 1 for given in shapes):
+        layer |= {"module": "keras.layers", "class_name": "Activation"}
+        layer["config"] = {**own, "activation": _FUNCTIONS[name]}
+    else:
+        raise ValueError(
+            f"the operation {name!r} of {module} stands between the layers, and minikeras reads graphs of layers; of "
+            f"operations only {', '.join([*_MERGES, *_FUNCTIONS])}, on tensors of one shape"
+        )
+
+
+def _shapes(node: Any) -> list[Any]:
+    """The shapes of the tensors that an operation is called on; none if there is something else."""
+    given = node.get("args") if isinstance(node, dict) and not node.get("kwargs") else None
+    configs = [item.get("config") if isinstance(item, dict) else None for item in given or []]
+    shapes = [config.get("shape") if isinstance(config, dict) else None for config in configs]
+    return shapes if all(isinstance(shape, list) for shape in shapes) else []
 
 
 def translate(layer: dict[str, Any], keras3: bool) -> None:
@@ -71,7 +106,7 @@ def translate(layer: dict[str, Any], keras3: bool) -> None:
         keras3: Whether it is Keras 3's, and not tf.keras's.
 
     Raises:
-        ValueError: For an operation between layers, stored code, or a class of the same name as one of Keras's.
+        ValueError: For stored code, or an argument of a call that is no tensor.
     """
     config = layer["config"]
     _check_module(layer)
@@ -124,10 +159,6 @@ def _check_module(layer: dict[str, Any]) -> None:
         layer["class_name"] = bare  # as Keras 3's .h5 files name a registered class
     if not isinstance(module, str) or module == "keras.layers":
         return
-    if module.startswith(_OPERATIONS):
-        raise ValueError(
-            f"the operation {name!r} of {module} stands between the layers, and minikeras reads graphs of layers only"
-        )
     if module.partition(".")[0] not in ("keras", "builtins") and name in (*layers.registry, *MODELS):
         layer["class_name"] = layer.get("registered_name") or f"{module}>{name}"  # another class of this name
 
@@ -152,7 +183,8 @@ def _translate_graph(config: dict[str, Any], keras3: bool) -> None:
     inside = {layer.get("name"): layer.get("class_name") for layer in config["layers"] if isinstance(layer, dict)}
     for layer in config["layers"]:
         if isinstance(layer, dict) and isinstance(nodes := layer.get("inbound_nodes"), list):
-            places = [_node(node) if isinstance(node, dict) else node for node in nodes]
+            what = f"{layer.get('class_name')} {layer.get('name')!r}"
+            places = [_node(node, what) if isinstance(node, dict) else node for node in nodes]
             if keras3:
                 places = [[_counted(place, MODELS, inside) for place in node] for node in places]
             layer["inbound_nodes"] = places
@@ -162,7 +194,7 @@ def _translate_graph(config: dict[str, Any], keras3: bool) -> None:
             config[ends] = [_counted(place, ("Sequential",), inside) for place in places] if keras3 else places
 
 
-def _node(node: dict[str, Any]) -> list[Any]:
+def _node(node: dict[str, Any], what: str) -> list[Any]:
     """A call in Keras 3's form, ``{"args": ..., "kwargs": ...}`` with tensors in it, as a list of places.
 
     Keras 3 decides anew with every call whether it is training, whatever was said when the call was recorded.
@@ -172,12 +204,12 @@ def _node(node: dict[str, Any]) -> list[Any]:
     tensors = node.get("args") or []
     while len(tensors) == 1 and isinstance(tensors[0], list):
         tensors = tensors[0]
-    return [[*_history(tensor), keywords] for tensor in tensors]
+    return [[*_history(tensor, what), keywords] for tensor in tensors]
 
 
-def _history(tensor: Any) -> list[Any]:
+def _history(tensor: Any, what: str) -> list[Any]:
     if not isinstance(tensor, Mapping) or tensor.get("class_name") != "__keras_tensor__":
-        raise ValueError(f"a layer is called with an argument that is no tensor. Received: {tensor!r:.100}")
+        raise ValueError(f"{what} is called with an argument that is no tensor. Received: {tensor!r:.100}")
     return list(tensor["config"]["keras_history"])
 
 

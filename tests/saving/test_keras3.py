@@ -505,6 +505,33 @@ def test_a_changed_configuration_is_refused_with_the_files_name(change, message,
     assert str(path) in str(caught.value)
 
 
+def calls_of(config, kind):
+    """What the first operation of a kind is called on."""
+    return next(layer for layer in config["config"]["layers"] if layer["class_name"] == kind)["inbound_nodes"][0][
+        "args"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "operation"),
+    [
+        (lambda c: calls_of(c, "Add").__setitem__(1, 2.0), "Add"),
+        (lambda c: calls_of(c, "Multiply")[1]["config"].update(shape=[None, 1]), "Multiply"),
+        (lambda c: calls_of(c, "Maximum").pop(), "Maximum"),
+        (lambda c: calls_of(c, "Tanh").__setitem__(0, [3]), "Tanh"),
+        (lambda c: next(n for n in c["config"]["layers"] if n["class_name"] == "Relu").update(class_name="Cos"), "Cos"),
+    ],
+)
+def test_operations_that_are_no_layers_are_named(change, operation, tmp_path):
+    path = copied("operations.keras", tmp_path)
+    rewritten(path, change)
+    with pytest.raises(
+        ModelFileError,
+        match=rf"m.keras: the model can't be made of it: the operation '{operation}' of keras.* stands between the la",
+    ):
+        load_model(path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
