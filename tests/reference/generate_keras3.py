@@ -1,5 +1,7 @@
 """Writes ``keras3/written`` and ``tf_keras/trained``: files of Keras 3.15.1 and tf_keras 2.21, with what they give.
 
+Also ``keras3/activations.npz``: values of the activations that came with Keras 3 and their gradients, in float64.
+
 Run with a Python that has keras, tf_keras and tensorflow: ``python tests/reference/generate_keras3.py``. Beside each
 file stands an archive with inputs ``x0 ...``, targets ``y0 ...``, predictions ``after0 ...`` and, where the model is
 compiled, ``resumed``: the losses of three steps of training after saving, on all samples.
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 import tf_keras
 
 warnings.simplefilter("ignore")
@@ -84,6 +87,35 @@ def chain():
     return keras.Sequential(layers, name="chain"), [np.random.default_rng(1).normal(size=(4, 4, 9, 9, 2))], []
 
 
+def operations():
+    """Operations between layers that layers do too."""
+    ops = keras.ops
+    a, b = L.Input((3,), name="a"), L.Input((3,), name="b")
+    dense = L.Dense(3)
+    y = ops.tanh(ops.maximum(a + dense(b), ops.silu(b)) * (dense(a) - b))
+    model = keras.Model([a, b], ops.relu(ops.minimum(y, ops.softplus(a))) + ops.sigmoid(b))
+    model.compile("sgd", "mse")
+    rng = np.random.default_rng(3)
+    return model, [rng.normal(size=(5, 3)), rng.normal(size=(5, 3))], [rng.normal(size=(5, 3))]
+
+
+def activations():
+    """Values of activations; the gradients are those of the sum of the values times cos(x)."""
+    names = ["celu", "gelu", "hard_shrink", "hard_silu", "hard_tanh", "leaky_relu", "log_sigmoid", "log_softmax"]
+    names += ["mish", "relu6", "silu", "soft_shrink", "sparse_plus", "sparse_sigmoid", "tanh_shrink"]
+    x = np.concatenate([np.random.default_rng(0).normal(size=(12, 5)) * 3, [[0.1, -0.2, 0.3, 30, -30]]])
+    arrays = {"x": x}
+    for name in names:
+        variable = tf.Variable(x)
+        with tf.GradientTape() as tape:
+            y = getattr(keras.activations, name)(variable)
+            total = tf.reduce_sum(y * np.cos(x))
+        arrays |= {name: y.numpy(), f"{name}/dx": tape.gradient(total, variable).numpy()}
+    arrays["gelu_approx"] = keras.activations.gelu(x, approximate=True).numpy()
+    arrays["celu_0.5"] = keras.activations.celu(x, alpha=0.5).numpy()
+    return arrays
+
+
 def small(module, optimizer):
     """A model of two layers, and an optimizer."""
     layers = [module.layers.Input((5,)), module.layers.Dense(3, activation="tanh"), module.layers.Dense(2)]
@@ -122,6 +154,7 @@ def main():
     models = {
         "graph": graph,
         "chain": chain,
+        "operations": operations,
         "adagrad": lambda: small(keras, optimizers.Adagrad(0.1)),
         "adadelta": lambda: small(keras, optimizers.Adadelta(1.0, rho=0.9)),
         "amsgrad": lambda: small(keras, optimizers.Adam(0.1, amsgrad=True, clipnorm=0.1)),
@@ -129,6 +162,9 @@ def main():
     for name, make in models.items():
         keras.utils.set_random_seed(0)
         write(folder / f"{name}.keras", *make())
+    keras.config.set_floatx("float64")
+    np.savez_compressed(HERE / "keras3" / "activations.npz", **activations())
+    keras.config.set_floatx("float32")
     folder = HERE / "tf_keras" / "trained"
     folder.mkdir(exist_ok=True)
     old = tf_keras.optimizers.legacy
