@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...core.threads import spread
 from .. import entropy
 from .exponential import exponential, logarithm
 from .jit import compiled, compiled_sums, is_covered, plain
+from .packing import Cut
+from .sharing import share
 
 TINY = float(np.finfo(np.float32).tiny)
 
@@ -21,7 +22,7 @@ def softmax(x: np.ndarray, *, axis: int) -> np.ndarray:
         return entropy.softmax(x, axis=axis)
     y = np.empty(x.shape, x.dtype)
     rows, out = _rows(x), _rows(y)
-    spread(lambda part: _softmax(rows[part], out[part]), len(rows), 4 * x.size)
+    share(_softmax, Cut(rows), Cut(out), length=len(rows), elements=4 * x.size)
     return y
 
 
@@ -31,7 +32,7 @@ def softmax_grad(delta: np.ndarray, y: np.ndarray, *, axis: int) -> np.ndarray:
         return entropy.softmax_grad(delta, y, axis=axis)
     dx = np.empty(y.shape, y.dtype)
     source, value, out = _rows(delta), _rows(y), _rows(dx)
-    spread(lambda part: _softmax_grad(source[part], value[part], out[part]), len(out), 3 * y.size)
+    share(_softmax_grad, Cut(source), Cut(value), Cut(out), length=len(out), elements=3 * y.size)
     return dx
 
 
@@ -41,11 +42,8 @@ def softmax_cross_entropy(labels: np.ndarray, logits: np.ndarray, *, axis: int) 
         return entropy.softmax_cross_entropy(labels, logits, axis=axis)
     y, shares = np.empty(logits.shape[:-1], logits.dtype), np.empty(logits.shape, logits.dtype)
     weights, rows, out, results = _rows(labels), _rows(logits), _rows(shares), y.reshape(-1)
-
-    def work(part: slice) -> None:
-        _softmax_cross_entropy(weights[part], rows[part], results[part], out[part])
-
-    spread(work, len(out), 4 * logits.size)
+    arrays = Cut(weights), Cut(rows), Cut(results), Cut(out)
+    share(_softmax_cross_entropy, *arrays, length=len(out), elements=4 * logits.size)
     return y, shares
 
 
@@ -55,11 +53,8 @@ def softmax_cross_entropy_grad(delta: np.ndarray, labels: np.ndarray, shares: np
         return entropy.softmax_cross_entropy_grad(delta, labels, shares, axis=axis)
     dx = np.empty(shares.shape, shares.dtype)
     factor, weights, rows, out = plain(delta).reshape(-1), _rows(labels), _rows(shares), _rows(dx)
-
-    def work(part: slice) -> None:
-        _softmax_cross_entropy_grad(factor[part], weights[part], rows[part], out[part])
-
-    spread(work, len(out), 3 * shares.size)
+    arrays = Cut(factor), Cut(weights), Cut(rows), Cut(out)
+    share(_softmax_cross_entropy_grad, *arrays, length=len(out), elements=3 * shares.size)
     return dx
 
 
@@ -68,7 +63,8 @@ def cross_entropy(labels: np.ndarray, probabilities: np.ndarray, *, epsilon: flo
     if _is_covered(-1, labels, probabilities) and epsilon > TINY:
         y = np.empty(probabilities.shape[:-1], probabilities.dtype)
         weights, rows, out = _rows(labels), _rows(probabilities), y.reshape(-1)
-        spread(lambda part: _cross_entropy(weights[part], rows[part], out[part], epsilon), len(out), 4 * rows.size)
+        arrays = Cut(weights), Cut(rows), Cut(out)
+        share(_cross_entropy, *arrays, epsilon, length=len(out), elements=4 * rows.size)
         if np.isfinite(out).all():
             return y
     return entropy.cross_entropy(labels, probabilities, epsilon=epsilon)
@@ -81,11 +77,9 @@ def cross_entropy_grad(
     if _is_covered(-1, labels, probabilities) and delta.dtype == labels.dtype:
         dx = np.empty(probabilities.shape, probabilities.dtype)
         factor, weights, rows, out = plain(delta).reshape(-1), _rows(labels), _rows(probabilities), _rows(dx)
-
-        def work(part: slice) -> bool:
-            return _cross_entropy_grad(factor[part], weights[part], rows[part], out[part], epsilon)
-
-        if all(spread(work, len(out), 4 * rows.size)):
+        arrays, fails = (Cut(factor), Cut(weights), Cut(rows), Cut(out)), np.zeros(1, np.intp)
+        share(_cross_entropy_grad, *arrays, epsilon, fails, length=len(out), elements=4 * rows.size)
+        if not fails[0]:
             return dx
     return entropy.cross_entropy_grad(delta, labels, probabilities, epsilon=epsilon)
 
@@ -195,8 +189,8 @@ def _cross_entropy(labels, probabilities, y, epsilon):  # type: ignore[no-untype
 
 
 @compiled_sums
-def _cross_entropy_grad(delta, labels, probabilities, dx, epsilon):  # type: ignore[no-untyped-def]
-    """Return whether all rows have a sum to divide by."""
+def _cross_entropy_grad(delta, labels, probabilities, dx, epsilon, fails):  # type: ignore[no-untyped-def]
+    """Set `fails` if a row has no sum to divide by."""
     weight, source, out, n = labels.reshape(-1), probabilities.reshape(-1), dx.reshape(-1), np.uintp(dx.shape[1])
     least, most, zero = np.float32(epsilon), np.float32(1 - epsilon), np.float32(0)
     for row in range(delta.size):
@@ -204,7 +198,8 @@ def _cross_entropy_grad(delta, labels, probabilities, dx, epsilon):  # type: ign
         for c in range(n):
             total += source[p + c]
         if not 0 < total < np.inf:
-            return False
+            fails[0] = 1
+            return
         for c in range(n):
             share = source[p + c] / total
             slope = -factor * weight[p + c] / share
@@ -213,4 +208,3 @@ def _cross_entropy_grad(delta, labels, probabilities, dx, epsilon):  # type: ign
             sum_of_slopes += slope * share
         for c in range(n):
             out[p + c] = (out[p + c] - sum_of_slopes) / total
-    return True

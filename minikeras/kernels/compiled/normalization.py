@@ -12,9 +12,10 @@ import math
 import numpy as np
 
 from ...core.memory import aligned_empty
-from ...core.threads import spread
 from .. import normalization
 from .jit import compiled, compiled_sums, is_covered, plain
+from .packing import Cut, Own
+from .sharing import parts_of, run, share
 
 LANES = 512
 """Few channels count several times, once per row side by side, as long as they are no more than this together."""
@@ -67,12 +68,9 @@ def batch_norm_grad(
         scale = inverse if gamma is None else inverse * gamma
         weights = _tiled(repeats, x.dtype, scale, -scale * inverse * dgamma / count, -scale * total / count)
         dx = aligned_empty(array.shape, x.dtype)
-        loop, out = (_combine_rows if array.ndim == 2 else _combine_planes), dx
-
-        def work(part: slice) -> None:
-            loop(cotangents[part], array[part], out[part], centre, *weights)
-
-        spread(work, len(array), 3 * x.size)
+        loop = _combine_rows if array.ndim == 2 else _combine_planes
+        arrays = Cut(cotangents), Cut(array), Cut(dx), centre, *weights
+        share(loop, *arrays, length=len(array), elements=3 * x.size)
     return (
         None if dx is None else dx.reshape(x.shape),
         dgamma.astype(x.dtype) if needs[1] else None,
@@ -112,15 +110,11 @@ def _moments(array: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """Means and sums of squared deviations (channels,), in float64."""
     lanes = array.shape[1]
     loop = _row_moments if array.ndim == 2 else _plane_moments
-
-    def work(part: slice) -> tuple[int, np.ndarray]:
-        found = np.zeros((2, lanes))
-        loop(array[part], found[0], found[1])
-        return part.stop - part.start, found
-
-    parts = spread(work, len(array), array.size)
-    count = np.repeat([n for n, _ in parts], lanes // channels)[:, None]
-    means, squares = np.concatenate([found.reshape(2, -1, channels) for _, found in parts], axis=1)
+    parts = parts_of(len(array), array.size)
+    found = np.zeros((2, parts, lanes))
+    run([(loop, (Cut(array), Own(found[0]), Own(found[1])))], len(array), parts)
+    count = np.repeat(np.diff(len(array) * np.arange(parts + 1) // parts), lanes // channels)[:, None]
+    means, squares = found.reshape(2, -1, channels)
     if len(count) == 1:
         return means[0], squares[0]
     mean = (count * means).sum(axis=0) / count.sum()
@@ -131,20 +125,17 @@ def _moments(array: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
 def _products(g: np.ndarray, array: np.ndarray, centre: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """Sums of `g` and of `g` times the distance from the centre (channels,), in float64."""
     loop = _row_products if array.ndim == 2 else _plane_products
-
-    def work(part: slice) -> np.ndarray:
-        found = np.zeros((2, array.shape[1]))
-        loop(g[part], array[part], centre, found[0], found[1])
-        return found.reshape(2, -1, channels).sum(axis=1)
-
-    total, moment = sum(spread(work, len(array), 2 * array.size))  # type: ignore[misc]
+    parts = parts_of(len(array), 2 * array.size)
+    found = np.zeros((2, parts, array.shape[1]))
+    run([(loop, (Cut(g), Cut(array), centre, Own(found[0]), Own(found[1])))], len(array), parts)
+    total, moment = found.reshape(2, -1, channels).sum(axis=1)
     return total, moment
 
 
 def _normalized(array: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     y = aligned_empty(array.shape, array.dtype)
     loop = _normalize_rows if array.ndim == 2 else _normalize_planes
-    spread(lambda part: loop(array[part], y[part], *vectors), len(array), 2 * array.size)
+    share(loop, Cut(array), Cut(y), *vectors, length=len(array), elements=2 * array.size)
     return y
 
 

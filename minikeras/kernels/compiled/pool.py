@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...core import threads
 from ...core.memory import aligned_empty
 from .. import pool
 from ..geometry import Ints, Padding, Slide, output_lengths
 from .axes import geometry
 from .jit import compiled, compiled_apart, is_covered, plain
+from .packing import FIRST, LAST
+from .sharing import share
 
 
 def max_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding) -> tuple[np.ndarray, np.ndarray]:
@@ -126,10 +127,7 @@ def _room(g: np.ndarray, input_size: Ints) -> np.ndarray:
 def _run(loop: Any, numbers: tuple[Any, ...], large: np.ndarray, *arrays: np.ndarray) -> None:
     """Call a loop for the images, in several threads if that pays; `large` are the inputs, or their gradients."""
     flat = [plain(array).reshape(-1) for array in (large, *arrays)]
-    if large.size < threads.WORTHWHILE:
-        loop(*flat, 0, len(large), *numbers)
-    else:
-        threads.spread(lambda images: loop(*flat, images.start, images.stop, *numbers), len(large), large.size)
+    share(loop, *flat, FIRST, LAST, *numbers, length=len(large), elements=large.size)
 
 
 def _is_covered(array: np.ndarray) -> bool:

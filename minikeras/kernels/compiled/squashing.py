@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from ...core.memory import aligned_empty
-from ...core.threads import spread
 from .. import squashing
 from .exponential import exponential
 from .jit import compiled, is_covered, plain
+from .packing import Cut
+from .sharing import share
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -37,8 +38,8 @@ def tanh_grad(delta: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _each(loop: Any, cost: int, *arrays: np.ndarray) -> np.ndarray:
     """A loop over all elements, of which each costs as much as so many that are only read."""
     out = aligned_empty(arrays[0].shape, arrays[0].dtype)
-    flat = [plain(array).reshape(-1) for array in (*arrays, out)]
-    spread(lambda part: loop(*[array[part] for array in flat]), out.size, cost * out.size)
+    flat = [Cut(plain(array).reshape(-1)) for array in (*arrays, out)]
+    share(loop, *flat, length=out.size, elements=cost * out.size)
     return out
 
 
