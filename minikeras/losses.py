@@ -158,9 +158,7 @@ def binary_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> 
     y_true, y_pred = matched("binary_crossentropy", y_true, y_pred)
     if from_logits:
         return ops.mean(ops.sigmoid_cross_entropy(y_true, y_pred), axis=-1)
-    probabilities = _inside_unit(y_pred)
-    likelihood = y_true * ops.log(probabilities) + (1.0 - y_true) * ops.log1p(-probabilities)
-    return -ops.mean(likelihood, axis=-1)
+    return ops.mean(ops.binary_cross_entropy(y_true, y_pred, epsilon=config.epsilon()), axis=-1)
 
 
 @registry.register("kld", "KLD")

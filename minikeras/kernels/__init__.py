@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from ..core.tiers import tiered
 from . import compiled
-from .activation import relu, relu_grad
+from .activation import dropout, relu, relu_grad
 from .conv import conv, conv_input_grad, conv_kernel_grad
 from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
 from .entropy import (
+    binary_cross_entropy,
+    binary_cross_entropy_grad,
     cross_entropy,
     cross_entropy_grad,
     softmax,
@@ -24,7 +26,7 @@ from .gradients import relu_conv_gradients
 from .normalization import batch_norm, batch_norm_grad, channel_affine
 from .pool import average_pool, average_pool_grad, max_pool, max_pool_values, pool_gather, pool_scatter
 from .product import matmul
-from .reduction import channel_sum, middle_sum
+from .reduction import channel_sum, middle_sum, row_sum
 from .resize import block_sum, upsample_linear, upsample_linear_grad, upsample_nearest
 from .squashing import sigmoid, sigmoid_grad, tanh, tanh_grad
 from .steps import (
@@ -51,6 +53,8 @@ __all__ = [
     "average_pool_grad",
     "batch_norm",
     "batch_norm_grad",
+    "binary_cross_entropy",
+    "binary_cross_entropy_grad",
     "block_sum",
     "channel_affine",
     "channel_sum",
@@ -62,6 +66,7 @@ __all__ = [
     "depthwise_conv",
     "depthwise_input_grad",
     "depthwise_kernel_grad",
+    "dropout",
     "explicit_padding",
     "matmul",
     "max_pool",
@@ -77,6 +82,7 @@ __all__ = [
     "relu_conv_gradients",
     "relu_grad",
     "rmsprop_step",
+    "row_sum",
     "sgd_step",
     "sigmoid",
     "sigmoid_grad",

@@ -1,4 +1,4 @@
-"""The rectifier and its gradient, a block at a time."""
+"""The rectifier, its gradient, and dropout, a block at a time."""
 
 from __future__ import annotations
 
@@ -39,6 +39,30 @@ def relu_grad(delta: np.ndarray, y: np.ndarray) -> np.ndarray:
     else:
         out[...] = delta if y > 0 else 0
     return out
+
+
+def dropout(x: np.ndarray, keep: np.ndarray, *, scale: float) -> np.ndarray:
+    """``x * scale`` where ``keep`` is true, else 0.
+
+    Args:
+        x: ndarray of floats.
+        keep: ndarray of booleans whose shape broadcasts to that of `x`.
+        scale: float.
+
+    Returns:
+        ndarray of the shape and dtype of `x`
+    """
+
+    def work(part: slice) -> None:
+        np.multiply(x[part], keep[part], out=y[part])  # in this order, what is dropped doesn't overflow
+        np.multiply(y[part], scale, out=y[part])
+
+    y = np.empty(x.shape, x.dtype)
+    if x.ndim and x.shape == keep.shape:
+        over_blocks(work, x, y)
+    else:
+        np.multiply(np.multiply(x, keep), scale, out=y)
+    return y
 
 
 def bits_of(array: np.ndarray) -> np.ndarray:

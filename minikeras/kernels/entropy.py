@@ -108,6 +108,36 @@ def cross_entropy_grad(
     return quotient(slope - np.add.reduce(slope * shares, axis=-1, keepdims=True), total)
 
 
+def binary_cross_entropy(labels: np.ndarray, probabilities: np.ndarray, *, epsilon: float) -> np.ndarray:
+    """``-labels * log(p) - (1 - labels) * log(1 - p)``, of probabilities kept off 0 and 1.
+
+    Args:
+        labels, probabilities: ndarray, shapes that broadcast.
+        epsilon: float. How far probabilities are kept from 0 and 1.
+
+    Returns:
+        ndarray
+    """
+    kept = np.minimum(np.maximum(probabilities, epsilon), 1.0 - epsilon)
+    return (labels - 1.0) * np.log1p(-kept) - labels * np.log(kept)
+
+
+def binary_cross_entropy_grad(
+    delta: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, *, epsilon: float
+) -> np.ndarray:
+    """Back through `binary_cross_entropy`, to the probabilities; none where they were kept off 0 or 1.
+
+    Args:
+        delta, labels, probabilities: ndarray, shapes that broadcast.
+        epsilon: As there.
+
+    Returns:
+        ndarray
+    """
+    kept = np.minimum(np.maximum(probabilities, epsilon), 1.0 - epsilon)
+    return np.where(np.equal(kept, probabilities), delta * (kept - labels) / (kept * (1.0 - kept)), 0.0)
+
+
 def quotient(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """``x / y``, and 0 where both are 0."""
     try:

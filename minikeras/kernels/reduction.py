@@ -6,6 +6,7 @@ import numpy as np
 
 from ..core.threads import spread
 from .blocks import over_blocks
+from .product import matmul
 
 ROWS = 4096
 """Rows that are summed in the array's own precision; their sums are summed in float64."""
@@ -26,6 +27,18 @@ def middle_sum(x: np.ndarray, first: int) -> np.ndarray:
     y = np.empty((*x.shape[:first], 1, x.shape[-1]), x.dtype)
     over_blocks(lambda images: np.matmul(ones, rows[images], out=y[images]), rows)
     return y[..., 0, :]
+
+
+def row_sum(x: np.ndarray) -> np.ndarray:
+    """Sum over the last axis, where that is short.
+
+    Args:
+        x: ndarray (..., C), contiguous.
+
+    Returns:
+        ndarray (...)
+    """
+    return matmul(x.reshape(-1, x.shape[-1]), np.ones((x.shape[-1], 1), x.dtype)).reshape(x.shape[:-1])
 
 
 def channel_sum(x: np.ndarray) -> np.ndarray:

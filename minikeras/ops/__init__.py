@@ -73,6 +73,7 @@ from .elementwise import (
 from .linalg import dense, dot, einsum, matmul, tensordot
 from .nn import (
     batch_norm,
+    binary_cross_entropy,
     channel_affine,
     cross_entropy,
     dropout,
@@ -143,6 +144,7 @@ __all__ = [
     "average_pool",
     "average_pool_grad",
     "batch_norm",
+    "binary_cross_entropy",
     "block_sum",
     "broadcast_to",
     "cast",

@@ -20,6 +20,7 @@ from .elementwise import (
     greater,
     greater_equal,
     log,
+    log1p,
     over,
     reciprocal,
     sigmoid,
@@ -112,8 +113,8 @@ def dropout(x: Any, *, keep: np.ndarray, scale: float) -> Any:
         keep: booleans, of a shape that broadcasts to that of ``x``.
         scale: ``1 / (1 - rate)`` keeps the expectation.
     """
-    result = np.multiply(x, keep)  # in this order, what is dropped doesn't overflow
-    return np.multiply(result, scale, out=result if result.dtype.kind == "f" else None)
+    x = np.asarray(x)
+    return kernels.dropout(x, keep, scale=scale) if x.dtype.kind == "f" else np.multiply(np.multiply(x, keep), scale)
 
 
 dropout.vjps(x=lambda g, keep, scale: dropout(g, keep=keep, scale=scale))
@@ -365,6 +366,42 @@ def _(delta: Tensor, labels: Tensor, probabilities: Tensor, *, epsilon: float) -
     kept = clip(shares, epsilon, 1.0 - epsilon)
     slope = where(equal(kept, shares), -expand_dims(delta, -1) * labels / kept, 0.0)
     return over(slope - reduce_sum(slope * shares, axis=-1, keepdims=True), total)
+
+
+@primitive
+def binary_cross_entropy(labels: Any, probabilities: Any, *, epsilon: float) -> Any:
+    """``-labels * log(p) - (1 - labels) * log(1 - p)``, elementwise, of probabilities kept off 0 and 1.
+
+    Args:
+        labels: between 0 and 1, of the shape of the probabilities.
+        probabilities: any real numbers.
+        epsilon: how far they are kept from 0 and 1; beyond, the derivative is 0.
+    """
+    if np.shape(labels) != np.shape(probabilities):
+        raise ValueError("expected labels of the shape of the probabilities")
+    return kernels.binary_cross_entropy(np.asarray(labels), np.asarray(probabilities), epsilon=epsilon)
+
+
+@binary_cross_entropy.backward
+def _(g: Tensor, needs: tuple[bool, bool], labels: Tensor, probabilities: Tensor, epsilon: float) -> Any:
+    dlabels = None
+    if needs[0]:
+        kept = clip(probabilities, epsilon, 1.0 - epsilon)
+        dlabels = g * (log1p(-kept) - log(kept))
+    return dlabels, binary_cross_entropy_grad(g, labels, probabilities, epsilon=epsilon) if needs[1] else None
+
+
+@primitive
+def binary_cross_entropy_grad(delta: Any, labels: Any, probabilities: Any, *, epsilon: float) -> Any:
+    """Back through :func:`binary_cross_entropy`, to the probabilities."""
+    arrays = (np.asarray(array) for array in (delta, labels, probabilities))
+    return kernels.binary_cross_entropy_grad(*arrays, epsilon=epsilon)
+
+
+@binary_cross_entropy_grad.composite
+def _(delta: Tensor, labels: Tensor, probabilities: Tensor, *, epsilon: float) -> Tensor:
+    kept = clip(probabilities, epsilon, 1.0 - epsilon)
+    return where(equal(kept, probabilities), delta * (kept - labels) / (kept * (1.0 - kept)), 0.0)
 
 
 @primitive

@@ -18,6 +18,9 @@ from .shape import broadcast_to, concatenate, crop_axis, flip, pad_axis, reshape
 
 Axis = Any  # int | tuple[int, ...] | None
 
+SHORT = 128
+"""Rows of fewer elements than this NumPy adds up one by one, and no more exactly than BLAS."""
+
 _SUMMED_AS_THEY_ARE = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -40,14 +43,16 @@ def _spread(g: Tensor, shape: tuple[int, ...], axis: Axis) -> Tensor:
 
 
 def _total(x: np.ndarray, axis: Axis, keepdims: bool) -> Any:
-    """The sum; by BLAS where a large array is summed over neighbouring axes up to the last but one.
+    """The sum; by BLAS where a large array is summed over neighbouring axes up to the last but one, or a short last.
 
-    So the gradient of a bias is, and the mean over space.
+    So the gradient of a bias is, the mean over space, and that of a loss over channels.
     """
     if x.size > 4096 and x.dtype.kind == "f" and x.flags.c_contiguous and axis is not None and not keepdims:
         axes = sorted(_axes(x.ndim, axis))
         if axes and axes == list(range(axes[0], x.ndim - 1)):
             return kernels.middle_sum(x, axes[0]) if axes[0] else kernels.channel_sum(x)
+        if axes == [x.ndim - 1] and 1 < x.shape[-1] < SHORT:
+            return kernels.row_sum(x)
     return np.add.reduce(x, axis=axis, keepdims=keepdims)
 
 

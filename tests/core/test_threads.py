@@ -17,6 +17,7 @@ import minikeras
 from minikeras import config, kernels, layers, models
 from minikeras.core import threads, tiers
 from minikeras.core.threads import WORTHWHILE, spread
+from minikeras.kernels.compiled import sharing
 
 LARGE = 16 * WORTHWHILE
 needs_numba = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="needs numba")
@@ -153,6 +154,7 @@ def test_callers_in_many_threads_get_what_each_asked_for(three_threads):
 def everything_is_shared(request, three_threads, monkeypatch):
     """Each tier's kernels, with work shared by three threads however little it is."""
     monkeypatch.setattr(threads, "WORTHWHILE", 0)
+    monkeypatch.setattr(sharing, "WORTHWHILE", 0)
     with tiers.kernels_scope(request.param):
         yield
 

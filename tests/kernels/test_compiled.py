@@ -101,6 +101,18 @@ def test_relu_and_its_gradient_keep_nan_and_drop_infinity():
         assert np.isnan(result).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_dropout_is_the_same_bit_for_bit(dtype):
+    rng = np.random.default_rng(1)
+    x = (rng.standard_normal((64, 33, 70)) * 10).astype(dtype)
+    x[0, 0, :4] = np.nan, np.inf, -np.inf, np.finfo(dtype).max
+    with np.errstate(over="ignore", invalid="ignore"):
+        for keep in (rng.random(x.shape) > 0.3, rng.random((64, 1, 70)) > 0.3):
+            results = both(kernels.dropout, x, keep, scale=1 / 0.7)
+            np.testing.assert_array_equal(*results)
+            np.testing.assert_array_equal(results[0], x * keep * np.asarray(1 / 0.7, dtype))
+
+
 SAME = {"strides": (1, 1), "dilation": (1, 1), "padding": ((1, 1), (1, 1))}
 
 

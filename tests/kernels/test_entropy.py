@@ -8,6 +8,7 @@ import pytest
 from minikeras import config, kernels, ops
 from minikeras.core import threads, tiers
 from minikeras.gradcheck import assert_gradients
+from minikeras.kernels.compiled import sharing
 
 EPSILON = 1e-7
 SHAPES = [((5, 3), -1), ((64, 10), 1), ((7, 100), -1), ((2, 3, 33), 2), ((1, 1), -1), ((4, 5, 6), 1), ((6,), 0)]
@@ -32,6 +33,8 @@ def every_entropy(dtype):
     kernels.softmax_cross_entropy_grad(delta, labels, shares, axis=-1)
     kernels.cross_entropy(labels, shares, epsilon=EPSILON)
     kernels.cross_entropy_grad(delta, labels, shares, epsilon=EPSILON)
+    kernels.binary_cross_entropy(labels, shares, epsilon=EPSILON)
+    kernels.binary_cross_entropy_grad(labels, labels, shares, epsilon=EPSILON)
 
 
 @pytest.fixture(params=["one thread", "two threads"])
@@ -39,6 +42,7 @@ def shared(request, monkeypatch):
     """Run a test also with the work in two parts."""
     if request.param == "two threads":
         monkeypatch.setattr(threads, "WORTHWHILE", 0)
+        monkeypatch.setattr(sharing, "WORTHWHILE", 0)
         before = config.num_threads()
         config.set_num_threads(2)
         yield
@@ -85,12 +89,39 @@ def test_the_entropy_of_probabilities_is_the_definition_beyond_epsilon_too(shape
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(), (7,), (64, 10), (2, 3, 33)])
+def test_the_entropy_of_yes_and_no_is_the_definition_beyond_epsilon_too(shape, dtype, tier, shared):
+    rng = np.random.default_rng(2)
+    labels, p, delta = rng.random(shape), rng.random(shape) ** 8, rng.standard_normal(shape)  # many near 0
+    labels, p, delta = (np.asarray(array, dtype) for array in (labels, p, delta))
+    close = {"rtol": 1e-6, "atol": 1e-9} if dtype == "float32" else {"rtol": 1e-13, "atol": 0}
+    for epsilon in (0.1, EPSILON):
+        wide = p.astype("float64")
+        kept = np.clip(wide, np.asarray(epsilon, dtype), np.asarray(1 - epsilon, dtype))
+        expected = -labels * np.log(kept) - (1 - labels.astype("float64")) * np.log1p(-kept)
+        np.testing.assert_allclose(kernels.binary_cross_entropy(labels, p, epsilon=epsilon), expected, **close)
+        slope = np.where(kept == wide, delta * (kept - labels) / (kept * (1 - kept)), 0)
+        found = kernels.binary_cross_entropy_grad(delta, labels, p, epsilon=epsilon)
+        np.testing.assert_allclose(found, slope, rtol=close["rtol"], atol=1e-5 if dtype == "float32" else 1e-12)
+
+
+def test_yes_and_no_keep_what_is_no_number(tier):
+    p = np.array([np.nan, 0.5, 0.0, 1.0, np.inf, -np.inf], "float32")
+    found = kernels.binary_cross_entropy(np.ones(6, "float32"), p, epsilon=EPSILON)
+    assert np.isnan(found).tolist() == [True] + 5 * [False]
+    most = -np.log(np.float32(EPSILON))
+    np.testing.assert_allclose(found[1:], [np.log(2), most, 0, 0, most], rtol=1e-6, atol=2 * EPSILON)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_their_gradients_on_the_tape_are_those_of_differences(dtype, tier):
     x, labels = make((3, 5), dtype)
     labels /= labels.sum(axis=-1, keepdims=True)
     assert_gradients(lambda x: ops.softmax(x), [x], dtype=dtype)
     assert_gradients(lambda x: ops.softmax_cross_entropy(labels, x), [x], dtype=dtype)
-    assert_gradients(lambda p: ops.cross_entropy(labels, p, epsilon=EPSILON), [ops.softmax(x).numpy()], dtype=dtype)
+    p = ops.softmax(x).numpy()
+    assert_gradients(lambda p: ops.cross_entropy(labels, p, epsilon=EPSILON), [p], dtype=dtype)
+    assert_gradients(lambda p: ops.binary_cross_entropy(labels, p, epsilon=EPSILON), [p], dtype=dtype)
 
 
 def test_any_layout_goes_in_and_nothing_of_it_changes(tier):

@@ -18,6 +18,7 @@ from minikeras import Tensor, config, kernels
 from minikeras.core import threads
 from minikeras.gradcheck import assert_gradients
 from minikeras.kernels import blocks, pool
+from minikeras.kernels.compiled import sharing
 from minikeras.ops import reduce
 from tests.kernels.paths import cases
 
@@ -114,7 +115,10 @@ def circumstances(request, monkeypatch):
     elif request.param == "two threads":
         real = threads._pool.help
         monkeypatch.setattr(threads, "WORTHWHILE", 0)
+        monkeypatch.setattr(sharing, "WORTHWHILE", 0)
         monkeypatch.setattr(threads._pool, "help", lambda *args: cuts.append("thread") or real(*args))
+        summon = sharing._Helpers.summon
+        monkeypatch.setattr(sharing._Helpers, "summon", lambda *args: cuts.append("thread") or summon(*args))
         before = config.num_threads()
         config.set_num_threads(2)
         yield "two threads", cuts

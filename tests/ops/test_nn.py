@@ -10,6 +10,7 @@ from minikeras.core.tape import gradients
 from minikeras.ops.nn import (
     _relu,
     batch_norm_grad,
+    binary_cross_entropy_grad,
     cross_entropy_grad,
     sigmoid_residual,
     softmax_cross_entropy_grad,
@@ -21,6 +22,7 @@ from tests.ops.cases import Case, normal, parametrize
 KEEP = normal(2, 3, seed=9) > 0
 LABELS = np.array([[0.2, 0.5, 0.3], [1.0, 0.0, 0.0]])
 POSITIVE = np.array([[0.3, 1.9, 0.7], [0.1, 0.4, 0.3]])  # the shares of 0.3 and 0.1 are below 0.2
+INSIDE = np.random.default_rng(5).uniform(0.05, 0.95, (2, 3))
 NORMALIZATIONS: list[tuple[tuple[int, ...], int]] = [((6, 3), -1), ((3, 2, 4), 1), ((2, 3, 2, 2), -1), ((2, 5), 0)]
 
 
@@ -126,6 +128,13 @@ CASES = [
         [normal(2), LABELS, normal(2, 3)],
     ),
     Case(ops.cross_entropy, "some beyond epsilon", lambda p: ops.cross_entropy(LABELS, p, epsilon=0.2), [POSITIVE]),
+    Case(ops.binary_cross_entropy, "both", lambda y, p: ops.binary_cross_entropy(y, p, epsilon=1e-7), [LABELS, INSIDE]),
+    Case(
+        binary_cross_entropy_grad,
+        "some beyond epsilon",
+        lambda d, y, p: binary_cross_entropy_grad(d, y, p, epsilon=0.3),
+        [normal(2, 3), LABELS, INSIDE],
+    ),
     Case(
         cross_entropy_grad,
         "some beyond epsilon",

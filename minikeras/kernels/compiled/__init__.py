@@ -5,7 +5,7 @@ What one of them doesn't cover, such as other types than float32 and float64, it
 
 from __future__ import annotations
 
-from .activation import relu_grad
+from .activation import dropout, relu_grad
 from .conv import (
     conv,
     conv_input_grad,
@@ -16,6 +16,8 @@ from .conv import (
     relu_conv_gradients,
 )
 from .entropy import (
+    binary_cross_entropy,
+    binary_cross_entropy_grad,
     cross_entropy,
     cross_entropy_grad,
     softmax,
@@ -48,6 +50,8 @@ __all__ = [
     "average_pool_grad",
     "batch_norm",
     "batch_norm_grad",
+    "binary_cross_entropy",
+    "binary_cross_entropy_grad",
     "block_sum",
     "channel_affine",
     "conv",
@@ -58,6 +62,7 @@ __all__ = [
     "depthwise_conv",
     "depthwise_input_grad",
     "depthwise_kernel_grad",
+    "dropout",
     "max_pool",
     "max_pool_values",
     "momentum_step",

@@ -21,6 +21,22 @@ def relu_grad(delta: np.ndarray, y: np.ndarray) -> np.ndarray:
     return out
 
 
+def dropout(x: np.ndarray, keep: np.ndarray, *, scale: float) -> np.ndarray:
+    """As `minikeras.kernels.dropout`."""
+    if not is_covered(x) or x.shape != keep.shape or keep.dtype != bool or not x.ndim:
+        return activation.dropout(x, keep, scale=scale)
+    y = aligned_empty(x.shape, x.dtype)
+    flat = [Cut(array.reshape(-1)) for array in (plain(x), plain(keep), y)]
+    share(_dropout, *flat, x.dtype.type(scale), length=x.size, elements=3 * x.size)
+    return y
+
+
+@compiled
+def _dropout(x, keep, y, scale):  # type: ignore[no-untyped-def]
+    for i in range(x.size):
+        y[i] = x[i] * y.dtype.type(keep[i]) * scale
+
+
 @compiled
 def pass_positive(delta, y, out):  # type: ignore[no-untyped-def]
     """Write `delta` where ``y > 0``, else 0."""

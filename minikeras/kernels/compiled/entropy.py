@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...core.memory import aligned_empty
 from .. import entropy
 from .exponential import exponential, logarithm
 from .jit import compiled, compiled_sums, is_covered, plain
@@ -82,6 +83,34 @@ def cross_entropy_grad(
         if not fails[0]:
             return dx
     return entropy.cross_entropy_grad(delta, labels, probabilities, epsilon=epsilon)
+
+
+def binary_cross_entropy(labels: np.ndarray, probabilities: np.ndarray, *, epsilon: float) -> np.ndarray:
+    """As `minikeras.kernels.binary_cross_entropy`."""
+    if not _is_alike(labels, probabilities) or epsilon <= TINY:
+        return entropy.binary_cross_entropy(labels, probabilities, epsilon=epsilon)
+    y = aligned_empty(labels.shape, labels.dtype)
+    flat = [Cut(plain(array).reshape(-1)) for array in (labels, probabilities, y)]
+    share(_binary_cross_entropy, *flat, epsilon, length=y.size, elements=8 * y.size)
+    return y
+
+
+def binary_cross_entropy_grad(
+    delta: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, *, epsilon: float
+) -> np.ndarray:
+    """As `minikeras.kernels.binary_cross_entropy_grad`."""
+    if not _is_alike(delta, labels, probabilities):
+        return entropy.binary_cross_entropy_grad(delta, labels, probabilities, epsilon=epsilon)
+    dx = aligned_empty(labels.shape, labels.dtype)
+    flat = [Cut(plain(array).reshape(-1)) for array in (delta, labels, probabilities, dx)]
+    share(_binary_cross_entropy_grad, *flat, epsilon, length=dx.size, elements=4 * dx.size)
+    return dx
+
+
+def _is_alike(*arrays: np.ndarray) -> bool:
+    """Whether all are of one shape, and float32."""
+    first = arrays[0]
+    return first.ndim > 0 and all(array.dtype == np.float32 and array.shape == first.shape for array in arrays)
 
 
 def _is_covered(axis: int, *arrays: np.ndarray) -> bool:
@@ -208,3 +237,26 @@ def _cross_entropy_grad(delta, labels, probabilities, dx, epsilon, fails):  # ty
             sum_of_slopes += slope * share
         for c in range(n):
             out[p + c] = (out[p + c] - sum_of_slopes) / total
+
+
+@compiled
+def _binary_cross_entropy(labels, probabilities, y, epsilon):  # type: ignore[no-untyped-def]
+    least, most, one = np.float32(epsilon), np.float32(1 - epsilon), np.float32(1)
+    for i in range(y.size):
+        given = probabilities[i]
+        p = min(max(given, least), most)
+        rest = one - p
+        lost = one - rest  # what of p is left when 1 - p has been rounded
+        unlikely = logarithm(rest) * (p / lost) if lost > 0 else -p
+        value = (labels[i] - one) * unlikely - labels[i] * logarithm(p)
+        y[i] = value if given == given else given
+
+
+@compiled
+def _binary_cross_entropy_grad(delta, labels, probabilities, dx, epsilon):  # type: ignore[no-untyped-def]
+    least, most, one = np.float32(epsilon), np.float32(1 - epsilon), np.float32(1)
+    for i in range(dx.size):
+        p = probabilities[i]
+        kept = min(max(p, least), most)
+        slope = delta[i] * (kept - labels[i]) / (kept * (one - kept))
+        dx[i] = slope if kept == p else np.float32(0)

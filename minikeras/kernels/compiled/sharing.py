@@ -75,7 +75,7 @@ def run(tasks: list[Task], length: int, parts: int, step: int = 0) -> None:
     """
     if parts == 1 and not step:
         for loop, args in tasks:
-            loop(*[_for_all(arg, length) for arg in args])
+            loop(*[_for_all(arg, length) if type(arg) in _MARKED else arg for arg in args])
         return
     packed = [pack(loop, args) for loop, args in tasks]
     numbers = np.array([(place, room.ctypes.data) for place, room in packed], np.intp).reshape(-1)
@@ -85,15 +85,16 @@ def run(tasks: list[Task], length: int, parts: int, step: int = 0) -> None:
         raise MemoryError(f"{tasks[0][0].function.__name__}: no memory is left")
 
 
+_MARKED = {Cut, Own, str}
+
+
 def _for_all(arg: Any, length: int) -> Any:
-    """What the one part that is all gets of an argument."""
+    """What the one part that is all gets of a marked argument."""
     if isinstance(arg, Cut):
         return arg.array
     if isinstance(arg, Own):
         return arg.array[0]
-    if isinstance(arg, str):
-        return 0 if arg == FIRST else length
-    return arg
+    return 0 if arg == FIRST else length
 
 
 class _Helpers:
