@@ -135,16 +135,17 @@ def multiply(  # type: ignore[no-untyped-def]
     for f in range(0, filters, widest * lanes):
         width = min(filters - f, widest * lanes)
         step = tiles[(width + lanes - 1) // lanes]
-        begin = x_at + f if channelwise else x_at
-        for i in range(first, last, step):
-            rows, out_rows, at = row, out_row, i
-            if i + step > last:  # the last row again and again: what is written twice is the same
-                rows, out_rows, at = spare[0], spare[1], 0
-                for j in range(step):
-                    rows[j], out_rows[j] = row[min(i + j, last - 1)], out_row[min(i + j, last - 1)]
-            _tile(x, begin, rows, out_rows, at, col, k_first, k_last, b, b_pitch, b_at + f, start, start_at + f, out,
-                  out_at + f, width, accumulates, floor, channelwise != 0
-            )  # fmt: skip
+        whole, begin = last - (last - first) % step, x_at + f if channelwise else x_at
+        for is_rest in range(2):  # arrays get other names out here, as to count who uses them costs as much as a tile
+            rows, out_rows, low, high = row, out_row, first, whole
+            if is_rest:  # the last row again and again: what is written twice is the same
+                rows, out_rows, low, high = spare[0], spare[1], 0, min(last - whole, 1)
+                for j in range(step * high):
+                    rows[j], out_rows[j] = row[min(whole + j, last - 1)], out_row[min(whole + j, last - 1)]
+            for i in range(low, high, step):
+                _tile(x, begin, rows, out_rows, i, col, k_first, k_last, b, b_pitch, b_at + f, start, start_at + f,
+                      out, out_at + f, width, accumulates, floor, channelwise != 0
+                )  # fmt: skip
 
 
 def _types_of_multiply(number: Any) -> tuple[Any, ...]:
