@@ -38,7 +38,7 @@ FEW = 3
 """Filters up to which it pays to fill the vectors with channels, and sum those afterwards."""
 SPARSE = 16
 """Phases of the strides per tap of the window from which nearly all have none, so that NumPy's way is faster."""
-CHUNK_BYTES = 1 << 19
+CHUNK_BYTES = 1 << 18
 """What the cotangents of some images take that stay in cache until all gradients have been computed from them."""
 
 

@@ -24,8 +24,9 @@ DEPTH = 512
 """Rows of the kernels that a block is multiplied with before the next: as many as the second-level cache holds."""
 LEAST_ROW = 12
 """Positions in a row from which rows at the edge of an image are multiplied on their own, without what is padding."""
-CHUNK = 128
-"""Positions that all rows of a kernel's gradient go through before the next, which the first-level cache holds."""
+CHUNK = 512
+"""Positions that all rows of a kernel's gradient go through before the next: with fewer, tiles are read and written too
+often, and the second-level cache holds them."""
 
 
 # ---------------------------------------------------------------------- a tile
