@@ -126,6 +126,14 @@ def tile_shapes(dtype: np.dtype) -> np.ndarray:
     return np.array([size // dtype.itemsize, *rows])
 
 
+def computed(rows: int, columns: int, dtype: np.dtype) -> int:
+    """How many vectors of sums the tiles of a result have, those beyond its edge too."""
+    lanes, *heights = tile_shapes(dtype).tolist()
+    vectors = -(-columns // lanes)
+    height = heights[min(vectors, len(heights)) - 1]
+    return -(-rows // height) * height * vectors
+
+
 @compiled
 def multiply(  # type: ignore[no-untyped-def]
     x, x_at, row, out_row, first, last, col, k_first, k_last, b, b_pitch, b_at, start, start_at, out, out_at, filters,
