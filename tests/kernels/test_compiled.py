@@ -55,6 +55,23 @@ def test_convolutions_of_random_shapes_agree(seed, dtype, tolerance):
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
+@pytest.mark.parametrize(
+    ("window", "dilation", "padding"), [((3, 2), (1, 2), ((2, 0), (0, 3))), ((1, 1), (1, 1), ((1, 0), (0, 0)))]
+)
+def test_a_kernels_gradient_with_few_filters_is_made_of_vectors_of_channels(
+    window, dilation, padding, dtype, tolerance, monkeypatch
+):
+    conv, rng, seen = sys.modules["minikeras.kernels.compiled.conv"], np.random.default_rng(0), []
+    sums = conv._kernel_grad
+    monkeypatch.setattr(conv, "_kernel_grad", lambda x, g, way: seen.append(g.shape[-1]) or sums(x, g, way))
+    steps = {"strides": (1, 1), "padding": padding, "dilation": dilation}
+    x, w = rng.standard_normal((3, 7, 6, 40)).astype(dtype), rng.standard_normal((*window, 40, 2)).astype(dtype)
+    g = rng.standard_normal(kernels.conv(x, w, **steps).shape).astype(dtype)
+    assert_same(both(kernels.conv_kernel_grad, x, g, window=window, **steps), tolerance)
+    assert seen == [40]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
 @pytest.mark.parametrize("seed", range(25))
 def test_depthwise_convolutions_of_random_shapes_agree(seed, dtype, tolerance):
     rng = np.random.default_rng(seed)

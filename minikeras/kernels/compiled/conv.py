@@ -22,7 +22,7 @@ from ..geometry import Ints, Padding, Slide, mirrored_padding, output_lengths
 from ..gradients import Gradients, one_by_one
 from ..product import matmul
 from ..winograd import MOST_CHANNELS
-from . import indirect, winograd
+from . import indirect, product, winograd
 from .activation import pass_and_sum, relu_grad
 from .jit import is_covered, plain
 from .packing import Cut, Own
@@ -38,7 +38,7 @@ FEW = 3
 """Filters up to which it pays to fill the vectors with channels, and sum those afterwards."""
 SPARSE = 16
 """Phases of the strides per tap of the window from which nearly all have none, so that NumPy's way is faster."""
-CHUNK_BYTES = 1 << 19
+CHUNK_BYTES = 1 << 18
 """What the cotangents of some images take that stay in cache until all gradients have been computed from them."""
 
 
@@ -101,6 +101,10 @@ def conv_kernel_grad(
     if groups == channels > 1:
         return depthwise_kernel_grad(x, g, window=window, **_named(slide)).reshape(*window, 1, filters)
     way = _way(len(x), g.shape[1:-1], slide, (channels, filters), groups)
+    if _has_rather_channels(x, g, slide, groups):  # the cotangent moves over the input, instead of the other way round
+        back = indirect.way_of_convolution(x.shape[1:-1], slide._replace(padding=mirrored_padding(slide)))
+        exchanged = _kernel_grad(g, x, back).reshape(*window, filters, channels)
+        return plain(exchanged[(slice(None, None, -1),) * len(window)].swapaxes(-1, -2))
     if _has_few(way, filters, channels):
         by_channels = way._replace(channelwise=True)
         parts = [_kernel_grad(x, g[..., f : f + 1].repeat(channels, -1), by_channels) for f in range(filters)]
@@ -170,8 +174,8 @@ def relu_conv_gradients(
     slide, filters = Slide(window, strides, dilation, padding), y.shape[-1]
     given = [array for array in (x, w) if array is not None]
     step = max(CHUNK_BYTES // max(y[:1].nbytes, 1), 1)
-    is_unusual = groups > 1 or 0 in input_size or (w is not None and _is_sparse(slide, w.shape[-2]))
-    if is_unusual or not _is_covered(delta, y, *given) or len(y) < 4 * step:
+    is_unusual = groups > 1 or 0 in input_size or not _is_covered(delta, y, *given) or len(y) < 4 * step
+    if is_unusual or _is_of_whole_arrays(needs, x, w, y, slide):
         kernels, steps = (relu_grad, conv_input_grad, conv_kernel_grad), {**_named(slide), "groups": groups}
         return one_by_one(kernels, (delta, x, w, y), needs, input_size, window, steps)
     delta, y = plain(delta), plain(y)
@@ -217,6 +221,26 @@ def _suits_winograd(images: int, sizes: Ints, slide: Slide, channels: Ints, grou
     both = 2 * math.prod(channels) / sum(channels)  # harmonic mean: transforms are of each side, products of both
     gain = min(both / EVEN_CHANNELS, MOST_GAIN)
     return computed / gain + KERNEL_RESULTS < images * math.prod(sizes)
+
+
+def _has_rather_channels(x: np.ndarray, g: np.ndarray, slide: Slide, groups: int = 1) -> bool:
+    """Whether the gradient in the kernel is better made of vectors of channels, as those of filters are less full."""
+    channels, filters, taps = x.shape[-1], g.shape[-1], math.prod(slide.window)
+    if groups > 1 or max(slide.strides) > 1 or filters >= channels:
+        return False
+    if _suits_winograd(len(x), g.shape[1:-1], slide, (channels, filters), groups):
+        return False
+    by_filters = g[..., 0].size * product.computed(taps * channels, filters, g.dtype)
+    return x[..., 0].size * product.computed(taps * filters, channels, g.dtype) < by_filters
+
+
+def _is_of_whole_arrays(
+    needs: tuple[bool, bool, bool], x: np.ndarray | None, w: np.ndarray | None, y: np.ndarray, slide: Slide
+) -> bool:
+    """Whether the way of a gradient has no form for some images after the other."""
+    if needs[0] and w is not None and (_is_sparse(slide, w.shape[-2]) or w.shape[-2] <= FEW < y.shape[-1]):
+        return True
+    return needs[1] and x is not None and _has_rather_channels(x, y, slide)
 
 
 def _has_few(way: Way, filters: int, channels: int) -> TypeGuard[indirect.Way]:

@@ -24,8 +24,9 @@ DEPTH = 512
 """Rows of the kernels that a block is multiplied with before the next: as many as the second-level cache holds."""
 LEAST_ROW = 12
 """Positions in a row from which rows at the edge of an image are multiplied on their own, without what is padding."""
-CHUNK = 128
-"""Positions that all rows of a kernel's gradient go through before the next, which the first-level cache holds."""
+CHUNK = 512
+"""Positions that all rows of a kernel's gradient go through before the next: with fewer, tiles are read and written too
+often, and the second-level cache holds them."""
 
 
 # ---------------------------------------------------------------------- a tile
@@ -125,6 +126,14 @@ def tile_shapes(dtype: np.dtype) -> np.ndarray:
     return np.array([size // dtype.itemsize, *rows])
 
 
+def computed(rows: int, columns: int, dtype: np.dtype) -> int:
+    """How many vectors of sums the tiles of a result have, those beyond its edge too."""
+    lanes, *heights = tile_shapes(dtype).tolist()
+    vectors = -(-columns // lanes)
+    height = heights[min(vectors, len(heights)) - 1]
+    return -(-rows // height) * height * vectors
+
+
 @compiled
 def multiply(  # type: ignore[no-untyped-def]
     x, x_at, row, out_row, first, last, col, k_first, k_last, b, b_pitch, b_at, start, start_at, out, out_at, filters,
@@ -135,16 +144,17 @@ def multiply(  # type: ignore[no-untyped-def]
     for f in range(0, filters, widest * lanes):
         width = min(filters - f, widest * lanes)
         step = tiles[(width + lanes - 1) // lanes]
-        begin = x_at + f if channelwise else x_at
-        for i in range(first, last, step):
-            rows, out_rows, at = row, out_row, i
-            if i + step > last:  # the last row again and again: what is written twice is the same
-                rows, out_rows, at = spare[0], spare[1], 0
-                for j in range(step):
-                    rows[j], out_rows[j] = row[min(i + j, last - 1)], out_row[min(i + j, last - 1)]
-            _tile(x, begin, rows, out_rows, at, col, k_first, k_last, b, b_pitch, b_at + f, start, start_at + f, out,
-                  out_at + f, width, accumulates, floor, channelwise != 0
-            )  # fmt: skip
+        whole, begin = last - (last - first) % step, x_at + f if channelwise else x_at
+        for is_rest in range(2):  # arrays get other names out here, as to count who uses them costs as much as a tile
+            rows, out_rows, low, high = row, out_row, first, whole
+            if is_rest:  # the last row again and again: what is written twice is the same
+                rows, out_rows, low, high = spare[0], spare[1], 0, min(last - whole, 1)
+                for j in range(step * high):
+                    rows[j], out_rows[j] = row[min(whole + j, last - 1)], out_row[min(whole + j, last - 1)]
+            for i in range(low, high, step):
+                _tile(x, begin, rows, out_rows, i, col, k_first, k_last, b, b_pitch, b_at + f, start, start_at + f,
+                      out, out_at + f, width, accumulates, floor, channelwise != 0
+                )  # fmt: skip
 
 
 def _types_of_multiply(number: Any) -> tuple[Any, ...]:

@@ -24,7 +24,7 @@ def registers() -> tuple[int, tuple[int, ...]]:
     except RuntimeError:  # LLVM can't tell on this system
         features = {}
     if features.get("avx512f"):
-        return 64, (8, 10, 8, 7)
+        return 64, (9, 9, 9, 6)
     return 32 if features.get("avx") else 16, (8, 6)
 
 

@@ -164,16 +164,22 @@ def _write_six(
 
 
 @inlined
-def _input_tile(vectors, x, x_at, line, pixel, out, out_at, pitch, left):  # type: ignore[no-untyped-def]
+def _input_tile(  # type: ignore[no-untyped-def]
+    vectors, x, x_at, frame, is_framed, line, pixel, out, out_at, pitch, left
+):  # fmt: skip
     """``B' d B`` of 6 x 6 pixels, for a vector of channels, of which there are `left`."""
-    source, target = vectors.build.gep(x, [x_at]), vectors.build.gep(out, [out_at])
+    source = vectors.build.gep(vectors.build.select(is_framed, frame, x), [x_at])
+    target = vectors.build.gep(out, [out_at])
     _write_six(_input_six, 6, vectors, source, line, pixel, target, pitch, left)
 
 
 @inlined
-def _gradient_tile(vectors, g, g_at, line, pixel, out, out_at, pitch, left):  # type: ignore[no-untyped-def]
+def _gradient_tile(  # type: ignore[no-untyped-def]
+    vectors, g, g_at, frame, is_framed, line, pixel, out, out_at, pitch, left
+):  # fmt: skip
     """``A g A'`` of 4 x 4 pixels."""
-    source, target = vectors.build.gep(g, [g_at]), vectors.build.gep(out, [out_at])
+    source = vectors.build.gep(vectors.build.select(is_framed, frame, g), [g_at])
+    target = vectors.build.gep(out, [out_at])
     _write_six(_gradient_six, 4, vectors, source, line, pixel, target, pitch, left)
 
 
@@ -200,32 +206,43 @@ def _output_tile(  # type: ignore[no-untyped-def]
 # ---------------------------------------------------------------------- loops
 
 
+# These take all tiles of a block, and no array gets another name for one of them: to count who uses it costs as much.
+
+
 @compiled
-def _transform_input(x, tile, layout, lengths, before, frame, buffer, lanes, out, out_at):  # type: ignore[no-untyped-def]
-    """Write the transform of one tile of the input to `out` from `out_at` on."""
+def _transform_inputs(x, first, count, layout, lengths, before, frame, buffer, lanes, out):  # type: ignore[no-untyped-def]
+    """Write the transforms of `count` tiles of the input to `out`."""
     height, width, channels, _, _, _, top, left, rows, columns, _ = layout
-    image, i, j = tile // (rows * columns), tile // columns % rows * 4 - top, tile % columns * 4 - left
-    source, at, line = x, ((image * height + i) * width + j) * channels, width * channels
-    if i < 0 or j < 0 or i + 6 > height or j + 6 > width:
-        before[2] = -j
-        fill(x, image, i, lengths, before, frame, channels, buffer, 0)
-        source, at, line = buffer, 0, 6 * channels
-    for c in range(0, channels, lanes):
-        _input_tile(source, at + c, line, channels, out, out_at + c, channels, channels - c)
+    for t in range(count):
+        tile = first + t
+        image, i, j = tile // (rows * columns), tile // columns % rows * 4 - top, tile % columns * 4 - left
+        at, line = ((image * height + i) * width + j) * channels, width * channels
+        is_framed = i < 0 or j < 0 or i + 6 > height or j + 6 > width
+        if is_framed:
+            before[2] = -j
+            fill(x, image, i, lengths, before, frame, channels, buffer, 0)
+            at, line = 0, 6 * channels
+        for c in range(0, channels, lanes):
+            _input_tile(x, at + c, buffer, is_framed, line, channels, out, t * 36 * channels + c, channels,
+                        channels - c)  # fmt: skip
 
 
 @compiled
-def _transform_gradient(g, tile, layout, lengths, before, frame, buffer, lanes, out, out_at):  # type: ignore[no-untyped-def]
-    """Write the transform of one tile of the cotangent to `out` from `out_at` on."""
+def _transform_gradients(g, first, count, layout, lengths, before, frame, buffer, lanes, out):  # type: ignore[no-untyped-def]
+    """Write the transforms of `count` tiles of the cotangent to `out`."""
     _, _, _, height, width, filters, _, _, rows, columns, _ = layout
-    image, i, j = tile // (rows * columns), tile // columns % rows * 4, tile % columns * 4
-    source, at, line = g, ((image * height + i) * width + j) * filters, width * filters
-    if i + 4 > height or j + 4 > width:
-        before[2] = -j
-        fill(g, image, i, lengths, before, frame, filters, buffer, 0)
-        source, at, line = buffer, 0, 4 * filters
-    for f in range(0, filters, lanes):
-        _gradient_tile(source, at + f, line, filters, out, out_at + f, filters, filters - f)
+    for t in range(count):
+        tile = first + t
+        image, i, j = tile // (rows * columns), tile // columns % rows * 4, tile % columns * 4
+        at, line = ((image * height + i) * width + j) * filters, width * filters
+        is_framed = i + 4 > height or j + 4 > width
+        if is_framed:
+            before[2] = -j
+            fill(g, image, i, lengths, before, frame, filters, buffer, 0)
+            at, line = 0, 4 * filters
+        for f in range(0, filters, lanes):
+            _gradient_tile(g, at + f, buffer, is_framed, line, filters, out, t * 36 * filters + f, filters,
+                           filters - f)  # fmt: skip
 
 
 @compiled
@@ -240,8 +257,7 @@ def _convolve(address, x, kernels, start, out, layout, shapes, floor, images, fi
     nothing, minus_infinity, lanes = np.zeros(filters, x.dtype), -x.dtype.type(np.inf), shapes[0]
     for begin in range(first * block, min(last, (tiles + block - 1) // block) * block, block):
         count = min(block, tiles - begin)
-        for t in range(count):
-            _transform_input(x, begin + t, layout, lengths, before, frame, buffer, lanes, data, t * 36 * channels)
+        _transform_inputs(x, begin, count, layout, lengths, before, frame, buffer, lanes, data)
         for p in range(36):
             multiply_at(address, data, p * channels, row, out_row, 0, count, col, 0, channels, kernels, filters,
                      p * channels * filters, nothing, 0, products, p * filters, filters, False, minus_infinity,
@@ -269,11 +285,8 @@ def _kernel_gradient(address, x, g, total, layout, shapes, images, first, last):
     minus_infinity, lanes = -x.dtype.type(np.inf), shapes[0]
     for begin in range(first * block, min(last, (tiles + block - 1) // block) * block, block):
         count = min(block, tiles - begin)
-        for t in range(count):
-            tile = begin + t
-            _transform_input(x, tile, layout, lengths, before, frame, buffer, lanes, data, t * 36 * channels)
-            _transform_gradient(g, tile, layout, out_lengths, before, out_frame, buffer, lanes, cotangent,
-                                t * 36 * filters)  # fmt: skip
+        _transform_inputs(x, begin, count, layout, lengths, before, frame, buffer, lanes, data)
+        _transform_gradients(g, begin, count, layout, out_lengths, before, out_frame, buffer, lanes, cotangent)
         for p in range(36):
             multiply_at(address, data, p * channels, row, out_row, 0, channels, col, 0, count, cotangent, 36 * filters,
                      p * filters, total, 0, total, p * channels * filters, filters, True, minus_infinity, False, shapes,
