@@ -23,6 +23,7 @@ from .entropy import (
     softmax_cross_entropy_grad,
     softmax_grad,
 )
+from .matmul import matmul
 from .normalization import batch_norm, batch_norm_grad, channel_affine
 from .pool import average_pool, average_pool_grad, max_pool, max_pool_values, pool_scatter
 from .resize import block_sum, upsample_nearest
@@ -58,6 +59,7 @@ __all__ = [
     "depthwise_conv",
     "depthwise_input_grad",
     "depthwise_kernel_grad",
+    "matmul",
     "max_pool",
     "max_pool_values",
     "momentum_step",
