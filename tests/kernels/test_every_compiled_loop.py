@@ -15,6 +15,7 @@ from minikeras.kernels.compiled import jit, packing, sharing, vectors
 from tests.kernels.paths import cases
 from tests.kernels.test_entropy import every_entropy
 from tests.kernels.test_few_rows import every_product
+from tests.kernels.test_reduction import every_sum
 from tests.kernels.test_steps import every_step
 
 
@@ -43,6 +44,7 @@ def test_together_the_cases_call_every_compiled_loop(tier, monkeypatch):
     every_step("float32")
     every_entropy("float32")
     every_product("float32")
+    every_sum("float32")
     kernels.sigmoid(np.zeros(3, "float32"))  # that of float64 is NumPy's
     missed = {f"{loop.function.__module__}.{loop.function.__name__}" for loop in _loops() - called}
     assert not missed, f"no case in tests/kernels/paths.py calls {sorted(missed)}"

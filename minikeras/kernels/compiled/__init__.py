@@ -26,6 +26,7 @@ from .entropy import (
 from .matmul import matmul
 from .normalization import batch_norm, batch_norm_grad, channel_affine
 from .pool import average_pool, average_pool_grad, max_pool, max_pool_values, pool_scatter
+from .reduction import channel_sum, middle_sum
 from .resize import block_sum, upsample_nearest
 from .squashing import sigmoid, sigmoid_grad, tanh_grad
 from .steps import (
@@ -51,6 +52,7 @@ __all__ = [
     "batch_norm_grad",
     "block_sum",
     "channel_affine",
+    "channel_sum",
     "conv",
     "conv_input_grad",
     "conv_kernel_grad",
@@ -62,6 +64,7 @@ __all__ = [
     "matmul",
     "max_pool",
     "max_pool_values",
+    "middle_sum",
     "momentum_step",
     "nadam_step",
     "pool_scatter",
