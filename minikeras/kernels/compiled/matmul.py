@@ -19,7 +19,7 @@ from .product import DEPTH, aligned, multiply_at, tile_shapes
 from .sharing import parts_of, run
 
 FEW = 64
-"""Rows or columns up to which copying the large factor costs more than it saves."""
+"""Rows or columns up to which copying the large factor costs more than it saves, measured beside OpenBLAS."""
 UNCOPIED = 1 << 20
 """Products up to which BLAS copies nothing either: OpenBLAS's limit is 100 cubed."""
 LEAST_DEPTH = 128
