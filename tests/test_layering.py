@@ -24,9 +24,9 @@ HOUSE = """
     kernels.normalization kernels.steps kernels.squashing kernels.entropy kernels.compiled.jit kernels.compiled.vectors
     kernels.compiled.packing kernels.compiled.sharing
     kernels.compiled.exponential kernels.compiled.entropy kernels.compiled.axes kernels.compiled.plan
-    kernels.compiled.product kernels.compiled.indirect
-    kernels.compiled.winograd kernels.compiled.activation kernels.compiled.conv kernels.compiled.pool
-    kernels.compiled.steps
+    kernels.compiled.product kernels.compiled.matmul
+    kernels.compiled.indirect kernels.compiled.winograd kernels.compiled.activation kernels.compiled.conv
+    kernels.compiled.reduction kernels.compiled.pool kernels.compiled.steps
     kernels.compiled.normalization kernels.compiled.resize kernels.compiled.squashing kernels.compiled kernels
 
     ops.elementwise ops.shape ops.reduce ops.epilogue ops.linalg ops.windows ops.conv ops.pool ops.resize ops.nn

@@ -19,25 +19,27 @@ def matmul(x: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np.nd
         `out`
     """
     products = x.size * y.shape[-1] if x.ndim >= y.ndim else x.shape[-2] * y.size
-    if max(products // 16, x.size + y.size) <= UNSHARED:
+    if products <= 16 * UNSHARED and x.size + y.size <= UNSHARED:
         return np.matmul(x, y, out=out)
-    effort = max(products // 16, UNSHARED + 1)
+    is_outer = x.shape[-1] == 1  # BLAS takes two to four times as long
+    multiply = np.multiply if is_outer else np.matmul
+    effort = max(products if is_outer else products // 16, UNSHARED + 1)
     if x.ndim == y.ndim == 2:
         by_rows = len(x) >= y.shape[1]
         length = max(len(x), y.shape[1])
     else:
         by_rows, length = True, len(x) if x.shape[:-2] == y.shape[:-2] else 1
     if length == 1:
-        return spread(lambda _: np.matmul(x, y, out=out), 1, effort)[0]
+        return spread(lambda _: multiply(x, y, out=out), 1, effort)[0]
     out = np.empty((*x.shape[:-1], y.shape[-1]), np.result_type(x, y)) if out is None else out
     parts = min(length, num_threads())  # no more than that: each one reads the other factor again
 
     def work(part: slice) -> None:
         some = slice(length * part.start // parts, length * part.stop // parts)
         if not by_rows:
-            np.matmul(x, y[:, some], out=out[:, some])
+            multiply(x, y[:, some], out=out[:, some])
         else:
-            np.matmul(x[some], y[some] if y.ndim > 2 else y, out=out[some])
+            multiply(x[some], y[some] if y.ndim > 2 else y, out=out[some])
 
     spread(work, parts, effort)
     return out

@@ -14,6 +14,8 @@ from minikeras.kernels import compiled
 from minikeras.kernels.compiled import jit, packing, sharing, vectors
 from tests.kernels.paths import cases
 from tests.kernels.test_entropy import every_entropy
+from tests.kernels.test_few_rows import every_product
+from tests.kernels.test_reduction import every_sum
 from tests.kernels.test_steps import every_step
 
 
@@ -41,6 +43,8 @@ def test_together_the_cases_call_every_compiled_loop(tier, monkeypatch):
     every_chunk(monkeypatch)
     every_step("float32")
     every_entropy("float32")
+    every_product("float32")
+    every_sum("float32")
     kernels.sigmoid(np.zeros(3, "float32"))  # that of float64 is NumPy's
     kernels.dropout(np.zeros(3, "float32"), np.ones(3, bool), scale=2.0)
     missed = {f"{loop.function.__module__}.{loop.function.__name__}" for loop in _loops() - called}

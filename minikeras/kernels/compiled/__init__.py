@@ -25,8 +25,10 @@ from .entropy import (
     softmax_cross_entropy_grad,
     softmax_grad,
 )
+from .matmul import matmul
 from .normalization import batch_norm, batch_norm_grad, channel_affine
 from .pool import average_pool, average_pool_grad, max_pool, max_pool_values, pool_scatter
+from .reduction import channel_sum, middle_sum
 from .resize import block_sum, upsample_nearest
 from .squashing import sigmoid, sigmoid_grad, tanh_grad
 from .steps import (
@@ -54,6 +56,7 @@ __all__ = [
     "binary_cross_entropy_grad",
     "block_sum",
     "channel_affine",
+    "channel_sum",
     "conv",
     "conv_input_grad",
     "conv_kernel_grad",
@@ -63,8 +66,10 @@ __all__ = [
     "depthwise_input_grad",
     "depthwise_kernel_grad",
     "dropout",
+    "matmul",
     "max_pool",
     "max_pool_values",
+    "middle_sum",
     "momentum_step",
     "nadam_step",
     "pool_scatter",

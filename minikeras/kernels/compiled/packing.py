@@ -182,6 +182,6 @@ def _array(context: Any, builder: Any, kind: Any, data: Any, lengths: Any, strid
     """A value that describes an array which belongs to somebody else."""
     arrays = imported("numba.np.arrayobj")
     array = arrays.make_array(kind)(context, builder)
-    size = context.get_constant(imported("numba.core.types").intp, getattr(kind.dtype, "bitwidth", 8) // 8)  # booleans take a byte
+    size = getattr(kind.dtype, "bitwidth", 8) // 8  # booleans take a byte, and say nothing
     arrays.populate_array(array, data, lengths, strides, size, None)
     return array._getvalue()
