@@ -35,6 +35,8 @@ TIERS = {  # the files of each tier of kernels
 WHOLE = {  # what can't be cut
     "channel_affine, channels of the first axis",
     "relu_grad of a number",
+    "dropout, stretched",
+    "row_sum",
     "relu of a number",
     "tanh of a number",
     "sigmoid of a number",
