@@ -403,7 +403,7 @@ def _others():
     yield Case("dropout", set(), lambda x: ops.dropout(x, keep=keep, scale=2.0), [x], lambda x: x * keep * 2)
     one = keep[:, :1]
     yield Case("dropout, stretched", set(), lambda x: ops.dropout(x, keep=one, scale=2.0), [x], lambda x: x * one * 2)
-    yield Case("row_sum", set(), lambda x: ops.sum(x, axis=-1), [x], lambda x: x.sum(axis=-1))
+    yield Case("row_sum", set(), lambda x: ops.sum(x, axis=-1), [x[0, :37]], lambda x: x.sum(axis=-1))
     for function in ("relu", "tanh", "sigmoid"):
         yield Case(function, set(), getattr(ops, function), [x], ACTIVATIONS[function])
         yield Case(f"{function} of a number", set(), getattr(ops, function), [np.array(0.5)], ACTIVATIONS[function])
