@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+STATISTICS = Path("/proc/stat")
+
 
 def description() -> dict[str, Any]:
     """The machine, in words and numbers."""
@@ -27,15 +29,14 @@ def used_cores(seconds: float) -> list[float]:
 
     A load average would count what has ended a minute ago, and so a run of these benchmarks before this one.
     """
-    statistics = Path("/proc/stat")
-    if not seconds or not statistics.exists():
+    if not seconds or not STATISTICS.exists():
         return []
-    before = _ticks_at_work(statistics)
+    before = _ticks_at_work()
     start = time.perf_counter()
     time.sleep(seconds)
-    return [(_ticks_at_work(statistics) - before) / os.sysconf("SC_CLK_TCK") / (time.perf_counter() - start)]
+    return [(_ticks_at_work() - before) / os.sysconf("SC_CLK_TCK") / (time.perf_counter() - start)]
 
 
-def _ticks_at_work(statistics: Path) -> int:
-    user, nice, system, _idle, _waiting, *interrupts = map(int, statistics.read_text().splitlines()[0].split()[1:9])
+def _ticks_at_work() -> int:
+    user, nice, system, _idle, _waiting, *interrupts = map(int, STATISTICS.read_text().splitlines()[0].split()[1:9])
     return user + nice + system + sum(interrupts)

@@ -239,10 +239,22 @@ def test_a_turn_is_four_calls_at_least_unless_they_take_long(modules, monkeypatc
         assert measuring.timed(taken, 0.195) == pytest.approx([1e3 * seconds] * calls)
 
 
-def test_what_others_compute_is_asked_in_a_while(modules) -> None:
-    used = modules["machine"].used_cores
-    assert used(0.0) == []
-    assert all(0.0 <= cores <= 1.1 * (os.cpu_count() or 1) for cores in used(0.05))
+def test_what_others_compute_is_asked_in_a_while(modules, monkeypatch, tmp_path) -> None:
+    machine, clock = modules["machine"], [0.0]
+    statistics = tmp_path / "stat"
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+        ticks = 150 * os.sysconf("SC_CLK_TCK") // 100
+        statistics.write_text(f"cpu {1000 + ticks} 20 300 99999 4 5 6 7 8 9\ncpu0 1 1 1 1\n")
+
+    monkeypatch.setattr(machine, "STATISTICS", statistics)
+    monkeypatch.setattr(machine.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(machine.time, "sleep", sleep)
+    assert machine.used_cores(2.0) == []  # a system that doesn't say
+    statistics.write_text("cpu 1000 20 300 88888 1 5 6 7 8 9\ncpu0 1 1 1 1\n")
+    assert machine.used_cores(0.0) == []
+    assert machine.used_cores(2.0) == pytest.approx([0.75])  # 1.5 s of work in 2 s; idling and waiting are none
 
 
 def test_a_contender_that_dies_is_left_out_and_says_why(modules) -> None:
