@@ -44,6 +44,10 @@ class Way(NamedTuple):
         matmul(GG.astype(w.dtype), w.reshape(9, -1), out.reshape(36, -1))
         return out
 
+    def room(self, sizes: Ints) -> Ints:
+        """As `indirect.Way.room`."""
+        return sizes
+
     def writing(
         self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray, is_relu: bool
     ) -> tuple[int, Task]:
@@ -76,7 +80,7 @@ class Way(NamedTuple):
         """How many numbers the total of `adding` has."""
         return 36 * x.shape[-1] * g.shape[-1]
 
-    def kernel_gradient(self, total: np.ndarray) -> np.ndarray:
+    def kernel_gradient(self, total: np.ndarray, filters: int) -> np.ndarray:
         """``G' total G``: the gradient in the kernel, (9, C F)."""
         return matmul(GG.T.astype(total.dtype), total.reshape(36, -1))
 
