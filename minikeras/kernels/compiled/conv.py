@@ -37,6 +37,9 @@ KERNEL_RESULTS = 300
 """Results that could be computed while Winograd's algorithm transforms the kernel."""
 FEW = 3
 """Filters up to which it pays to fill the vectors with channels, and sum those afterwards."""
+DIRECT, EXCHANGED, BY_FILTER = "direct", "exchanged", "by filter"
+"""A kernel's gradient: the input's windows for each element of the cotangent; the cotangent moved over the input, so
+that vectors hold channels; or channel by channel for each filter."""
 SPARSE = 16
 """Phases of the strides per tap of the window from which nearly all have none, so that NumPy's way is faster."""
 CHUNK_BYTES = 1 << 18
@@ -101,13 +104,12 @@ def conv_kernel_grad(
         return by_numpy.conv_kernel_grad(x, g, window=window, **_named(slide), groups=groups)
     if groups == channels > 1:
         return depthwise_kernel_grad(x, g, window=window, **_named(slide)).reshape(*window, 1, filters)
-    way = _way(x, g.shape[1:-1], slide, filters, groups)
-    if _has_rather_channels(x, g, slide, groups):  # the cotangent moves over the input, instead of the other way round
-        back = indirect.way_of_convolution(x.shape[1:-1], slide._replace(padding=mirrored_padding(slide)))
-        exchanged = _kernel_grad(g, x, back).reshape(*window, filters, channels)
+    way, how = _kernel_way(x, g, slide, groups)
+    if how == EXCHANGED:
+        exchanged = _kernel_grad(g, x, way).reshape(*window, filters, channels)
         return plain(exchanged[(slice(None, None, -1),) * len(window)].swapaxes(-1, -2))
-    if _has_few(way, filters, channels):
-        parts = [_kernel_grad(x, g[..., f : f + 1].repeat(channels, -1), way.by_channels) for f in range(filters)]
+    if how == BY_FILTER:
+        parts = [_kernel_grad(x, g[..., f : f + 1].repeat(channels, -1), way) for f in range(filters)]
         return np.stack(parts, axis=-1).reshape(*window, channels, filters)
     return _kernel_grad(x, g, way).reshape(*window, channels // groups, filters)
 
@@ -179,10 +181,10 @@ def relu_conv_gradients(
     forth = back = None
     if not is_unusual and needs[0] and w is not None:
         back = _adjoint_way(y, w.shape[-2], input_size, slide, 1)
-        is_unusual = _is_of_whole_arrays(back, input_size, filters, w.shape[-2]) or _is_sparse(slide, w.shape[-2])
+        is_unusual = _is_of_whole_arrays(back, input_size) or _is_sparse(slide, w.shape[-2])
     if not is_unusual and needs[1] and x is not None:
-        forth = _way(x, y.shape[1:-1], slide, filters, 1)
-        is_unusual = forth.room(y.shape[1:-1]) != y.shape[1:-1] or _has_rather_channels(x, y, slide)
+        forth, how = _kernel_way(x, y, slide, 1)
+        is_unusual = how != DIRECT or forth.room(y.shape[1:-1]) != y.shape[1:-1]
     if is_unusual:
         kernels, steps = (relu_grad, conv_input_grad, conv_kernel_grad), {**_named(slide), "groups": groups}
         return one_by_one(kernels, (delta, x, w, y), needs, input_size, window, steps)
@@ -230,27 +232,14 @@ def _suits_winograd(images: int, sizes: Ints, slide: Slide, channels: Ints, grou
     return computed / gain + KERNEL_RESULTS < images * math.prod(sizes)
 
 
-def _has_rather_channels(x: np.ndarray, g: np.ndarray, slide: Slide, groups: int = 1) -> bool:
-    """Whether the gradient in the kernel is better made of vectors of channels, as those of filters are less full."""
-    channels, filters, taps = x.shape[-1], g.shape[-1], math.prod(slide.window)
-    if groups > 1 or max(slide.strides) > 1 or filters >= channels:
-        return False
-    if _suits_winograd(len(x), g.shape[1:-1], slide, (channels, filters), groups):
-        return False
-    by_filters = g[..., 0].size * product.computed(taps * channels, filters, g.dtype)
-    return x[..., 0].size * product.computed(taps * filters, channels, g.dtype) < by_filters
-
-
-def _is_of_whole_arrays(way: Way, sizes: Ints, channels: int, filters: int) -> bool:
+def _is_of_whole_arrays(way: Way, sizes: Ints) -> bool:
     """Whether a way to write results has no form for some images after the other."""
-    return way.room(sizes) != sizes or _has_few(way, filters, channels)
+    return way.room(sizes) != sizes or _is_of_sums(way)
 
 
-def _has_few(way: Way, filters: int, channels: int) -> TypeGuard[indirect.Way]:
-    """Whether vectors would mostly be empty, so that they had better hold channels."""
-    if not isinstance(way, indirect.Way) or way.groups > 1 or way.channelwise or way.wide is not None:
-        return False
-    return filters <= FEW < channels
+def _is_of_sums(way: Way) -> TypeGuard[indirect.Way]:
+    """Whether results are sums over channels, as vectors of filters would mostly be empty."""
+    return isinstance(way, indirect.Way) and way.sums
 
 
 def _way(x: np.ndarray, sizes: Ints, slide: Slide, filters: int, groups: int) -> Way:
@@ -262,14 +251,14 @@ def _way(x: np.ndarray, sizes: Ints, slide: Slide, filters: int, groups: int) ->
 
 @functools.lru_cache(maxsize=256)
 def _indirect_way(x: Ints, sizes: Ints, slide: Slide, filters: int, groups: int, dtype: str) -> indirect.Way:
-    several = None
-    if groups == 1 and 0 not in sizes:
-        axis, rows, most = _last(slide, x[-2], sizes[-1]), x[0] * math.prod(sizes[:-1]), math.inf
-        if filters <= FEW < x[-1]:
-            most = wide.of_sums(x[-1], filters, math.prod(slide.window), np.dtype(dtype))
-        depth = x[-1] * math.prod(slide.window[:-1])
-        several = wide.of_convolution(axis, rows, filters, depth, np.dtype(dtype), most)
-    return indirect.way_of_convolution(sizes, slide, groups, wide=several)
+    if groups > 1 or 0 in sizes:
+        return indirect.way_of_convolution(sizes, slide, groups)
+    kind, taps, depth = np.dtype(dtype), math.prod(slide.window), x[-1] * math.prod(slide.window[:-1])
+    alone = wide.of_product(x[-1] * taps, filters, kind)
+    sums = wide.of_sums(x[-1], filters, taps, kind) if filters <= FEW < x[-1] else math.inf
+    axis, rows = _last(slide, x[-2], sizes[-1]), x[0] * math.prod(sizes[:-1])
+    several = wide.of_convolution(axis, rows, filters, depth, kind, min(alone, sums))
+    return indirect.way_of_convolution(sizes, slide, wide=several, sums=several is None and sums < alone)
 
 
 def _adjoint_way(g: np.ndarray, channels: int, input_size: Ints, slide: Slide, groups: int) -> Way:
@@ -283,15 +272,43 @@ def _adjoint_way(g: np.ndarray, channels: int, input_size: Ints, slide: Slide, g
 def _indirect_adjoint_way(
     g: Ints, channels: int, input_size: Ints, slide: Slide, groups: int, dtype: str
 ) -> indirect.Way:
-    several = None
-    if groups == 1:
-        axis, rows, most = _last(slide, input_size[-1], g[-2]), g[0] * math.prod(input_size[:-1]), math.inf
-        if channels <= FEW < g[-1]:
-            taps = math.prod(slide.window) // math.prod(slide.strides)
-            most = wide.of_sums(g[-1], channels, taps, np.dtype(dtype))
-        depth = g[-1] * math.prod(slide.window[:-1])
-        several = wide.of_adjoint(axis, rows, channels, depth, np.dtype(dtype), most)
-    return indirect.way_of_adjoint(input_size, g[1:-1], slide, groups, wide=several)
+    if groups > 1:
+        return indirect.way_of_adjoint(input_size, g[1:-1], slide, groups)
+    kind, taps = np.dtype(dtype), math.prod(slide.window) / math.prod(slide.strides)
+    alone = wide.of_product(g[-1] * taps, channels, kind)
+    sums = wide.of_sums(g[-1], channels, taps, kind) if channels <= FEW < g[-1] else math.inf
+    axis, rows = _last(slide, input_size[-1], g[-2]), g[0] * math.prod(input_size[:-1])
+    depth = g[-1] * math.prod(slide.window[:-1])
+    several = wide.of_adjoint(axis, rows, channels, depth, kind, min(alone, sums))
+    return indirect.way_of_adjoint(input_size, g[1:-1], slide, wide=several, sums=several is None and sums < alone)
+
+
+def _kernel_way(x: np.ndarray, g: np.ndarray, slide: Slide, groups: int) -> tuple[Way, str]:
+    """How to compute the gradient in the kernel: the way, and what goes it."""
+    if _suits_winograd(len(x), g.shape[1:-1], slide, (x.shape[-1], g.shape[-1]), groups):
+        return winograd.Way(slide.padding), DIRECT
+    return _indirect_kernel_way(x.shape, g.shape, slide, groups, x.dtype.char)
+
+
+@functools.lru_cache(maxsize=256)
+def _indirect_kernel_way(x: Ints, g: Ints, slide: Slide, groups: int, dtype: str) -> tuple[indirect.Way, str]:
+    channels, filters, sizes, kind = x[-1], g[-1], g[1:-1], np.dtype(dtype)
+    if groups > 1 or 0 in sizes:
+        return indirect.way_of_convolution(sizes, slide, groups), DIRECT
+    taps = math.prod(slide.window)
+    costs: dict[str, float] = {DIRECT: product.computed(taps * channels, filters, kind)}
+    if max(slide.strides) == 1 and filters < channels:
+        costs[EXCHANGED] = product.computed(taps * filters, channels, kind) * math.prod(x[1:-1]) / math.prod(sizes)
+    if filters <= FEW < channels:
+        costs[BY_FILTER] = 1.5 * filters * product.computed(taps, channels, kind)  # both factors are loaded
+    how = min(costs, key=lambda name: costs[name])
+    axis, rows = _last(slide, x[-2], sizes[-1]), x[0] * math.prod(sizes[:-1])
+    several = wide.of_kernel_gradient(axis, rows, filters, taps // slide.window[-1] * channels, kind, costs[how])
+    if several is not None or how == DIRECT:
+        return indirect.way_of_convolution(sizes, slide, wide=several), DIRECT
+    if how == BY_FILTER:
+        return indirect.way_of_convolution(sizes, slide, channelwise=True), how
+    return indirect.way_of_convolution(x[1:-1], slide._replace(padding=mirrored_padding(slide))), how
 
 
 @functools.lru_cache(maxsize=256)
@@ -322,10 +339,10 @@ def _write(
     x: np.ndarray, way: Way, w: np.ndarray, bias: np.ndarray | None, sizes: Ints, activation: str | None
 ) -> np.ndarray:
     """Convolve `x` (N, *spatial, C) with a kernel (*window, C / groups, F), add `bias` and activate."""
-    channels, filters = x.shape[-1], w.shape[-1]
+    filters = w.shape[-1]
     if 0 in sizes:
         return np.empty((len(x), *sizes, filters), x.dtype)
-    if _has_few(way, filters, channels):
+    if _is_of_sums(way):
         out = _sums_of_channels(x, way, w, sizes)
         add_bias_and_activate(out, bias, activation)
         return out
@@ -358,7 +375,7 @@ def _kernel_grad(x: np.ndarray, g: np.ndarray, way: Way) -> np.ndarray:
     parts = parts_of(blocks, x.size + g.size + _products(g, size))
     totals = np.zeros((parts, size), x.dtype)
     run([way.adding(x, g, totals)], blocks, parts)
-    return way.kernel_gradient(totals.sum(axis=0), g.shape[-1])
+    return way.kernel_gradient(totals[0] if parts == 1 else totals.sum(axis=0), g.shape[-1])
 
 
 def _filled(g: np.ndarray, room: Ints) -> np.ndarray:

@@ -38,14 +38,16 @@ class Way:
         channelwise: Whether each channel goes into one result only.
         wide: How some results are taken as one.
         phases: The taps of each part, if there are several.
+        sums: Whether it had better be channelwise, and results be sums over channels.
     """
 
     def __init__(
         self, parts: tuple[Part, ...], strides: Ints, steps: Ints, groups: int, channelwise: bool, wide: Wide | None,
-        phases: tuple[Phase, ...] = (),
+        phases: tuple[Phase, ...] = (), sums: bool = False,
     ) -> None:  # fmt: skip
         self.parts, self.groups, self.channelwise = parts, groups, channelwise
         self.wide, self.pixels, self.phases = wide, 1 if wide is None else wide.pixels, phases
+        self.sums = sums
         self.strides = strides if wide is None else (*strides[:-1], wide.stride)
         self.steps = steps if wide is None else (*steps[:-1], 1)
 
@@ -87,7 +89,7 @@ class Way:
 
     def _writing(self, p: Plan, arrays: tuple[Any, ...], is_relu: bool, parts: Range) -> Task:
         dtype = arrays[1].dtype
-        floor, tiles = dtype.type(0 if is_relu else -np.inf), product.tile_shapes(dtype)
+        floor, tiles = product.floor_of(dtype, is_relu), product.tile_shapes(dtype)
         return product.convolve, (product.multiply_at.address(dtype), *arrays, *p[:-1], tiles, floor, *parts)
 
     def blocks(self, x: np.ndarray, g: np.ndarray) -> int:
@@ -152,15 +154,18 @@ def _plan_of(way: Way, x: Ints, out: Ints, itemsize: int) -> Plan:
 
 
 def way_of_convolution(
-    sizes: Ints, slide: Slide, groups: int = 1, channelwise: bool = False, wide: Wide | None = None
-) -> Way:
+    sizes: Ints, slide: Slide, groups: int = 1, *, channelwise: bool = False, wide: Wide | None = None,
+    sums: bool = False,
+) -> Way:  # fmt: skip
     """For results of `sizes`."""
-    return Way(of_convolution(sizes, slide, wide), slide.strides, (1,) * len(sizes), groups, channelwise, wide)
+    parts = of_convolution(sizes, slide, wide)
+    return Way(parts, slide.strides, (1,) * len(sizes), groups, channelwise, wide, sums=sums)
 
 
 def way_of_adjoint(
-    input_size: Ints, sizes: Ints, slide: Slide, groups: int = 1, channelwise: bool = False, wide: Wide | None = None
-) -> Way:
+    input_size: Ints, sizes: Ints, slide: Slide, groups: int = 1, *, channelwise: bool = False,
+    wide: Wide | None = None, sums: bool = False,
+) -> Way:  # fmt: skip
     """For the convolutions that the adjoint of one consists of, from outputs of `sizes` to inputs of `input_size`."""
     parts, phases = of_adjoint(input_size, sizes, slide, wide)
-    return Way(parts, (1,) * len(sizes), slide.strides, groups, channelwise, wide, phases)
+    return Way(parts, (1,) * len(sizes), slide.strides, groups, channelwise, wide, phases, sums)

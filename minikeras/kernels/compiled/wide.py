@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .product import tile_shapes
+from .product import computed, tile_shapes
 
 COPIED = 3.0
 """What it costs to copy a number, where a vector's product costs one half: if the results have to be cut to length."""
@@ -24,6 +24,8 @@ WRITTEN = 4.0
 
 ARRANGED = 3e4
 """Cycles that it takes to arrange the kernel."""
+GAIN = 0.8
+"""What share of the other way's cycles it must not exceed."""
 
 
 class Axis(NamedTuple):
@@ -78,7 +80,7 @@ class Wide:
 
 
 def of_convolution(axis: Axis, rows: int, filters: int, depth: int, dtype: np.dtype, most: float) -> Wide | None:
-    """The cheapest way to fill vectors with the results of a convolution; None if one by one.
+    """The cheapest way to fill vectors with the results of a convolution; None for another one.
 
     Args:
         axis: The last one.
@@ -86,18 +88,28 @@ def of_convolution(axis: Axis, rows: int, filters: int, depth: int, dtype: np.dt
         filters: Of the result.
         depth: Products per tap of this axis that a result is the sum of.
         dtype: Of all numbers.
-        most: Cycles that it may take for each result; what another way takes.
+        most: Cycles that the best of the others takes for a result.
     """
-    alone = axis.window * depth * _effort(filters, dtype)
-    several = [_convolved(axis, m) for m in range(2, 17)]
-    return _cheapest(axis.results, rows, filters, depth, dtype, min(alone, most), several)
+    return _cheapest(axis.results, rows, filters, depth, dtype, most, [_convolved(axis, m) for m in range(2, 17)])
 
 
 def of_adjoint(axis: Axis, rows: int, channels: int, depth: int, dtype: np.dtype, most: float) -> Wide | None:
     """As `of_convolution` for the adjoint of one, whose results are its input and have `channels`."""
     several = [_adjoint(axis, m) for m in range(axis.stride, 17, axis.stride) if m > 1]
-    alone = axis.window / axis.stride * depth * _effort(channels, dtype)
-    return _cheapest(axis.length, rows, channels, depth, dtype, min(alone, most), several)
+    return _cheapest(axis.length, rows, channels, depth, dtype, most, several)
+
+
+def of_kernel_gradient(axis: Axis, rows: int, filters: int, depth: int, dtype: np.dtype, most: float) -> Wide | None:
+    """As `of_convolution` for the gradient in its kernel, where `most` is counted in vectors for each result."""
+    best, least = None, min(GAIN * most * axis.results, most * axis.results - ARRANGED / max(rows, 1))
+    for pixels in range(2, min(axis.results, tile_shapes(dtype)[0] // filters) + 1):
+        wide = _convolved(axis, pixels)
+        cost: float = wide.count * computed(depth * wide.window, pixels * filters, dtype)
+        if axis.results % pixels:
+            cost += COPIED * axis.results * filters
+        if cost < least:
+            best, least = wide, cost
+    return best
 
 
 def channelwise(axis: Axis, rows: int, channels: int, depth: int, dtype: np.dtype) -> Wide | None:
@@ -106,7 +118,7 @@ def channelwise(axis: Axis, rows: int, channels: int, depth: int, dtype: np.dtyp
         return None
     slide = (-axis.before, axis.window)
     several = [Wide(m, -(-axis.results // m), *slide, m, axis.dilation, None) for m in range(2, 17)]
-    most = axis.window * depth * _effort(channels, dtype)
+    most = of_product(axis.window * depth, channels, dtype)
     return _cheapest(axis.results, rows, channels, depth, dtype, most, several)
 
 
@@ -137,11 +149,11 @@ def _adjoint(axis: Axis, pixels: int) -> Wide:
 def _cheapest(
     length: int, rows: int, filters: int, depth: int, dtype: np.dtype, most: float, several: list[Wide]
 ) -> Wide | None:
-    best, least = None, most * length - max(0.05 * most * length, ARRANGED / max(rows, 1))
+    best, least = None, min(GAIN * most * length, most * length - ARRANGED / max(rows, 1))
     for wide in several:
         if wide.pixels > length or wide.pixels * filters > 4 * tile_shapes(dtype)[0]:
             break
-        cost = wide.count * depth * wide.window * _effort(wide.pixels * filters, dtype)
+        cost = wide.count * of_product(depth * wide.window, wide.pixels * filters, dtype)
         if length % wide.pixels:
             cost += COPIED * length * filters
         if cost < least:
@@ -149,18 +161,14 @@ def _cheapest(
     return best
 
 
-def of_sums(channels: int, filters: int, taps: int, dtype: np.dtype) -> float:
+def of_sums(channels: int, filters: int, taps: float, dtype: np.dtype) -> float:
     """Cycles for each result whose products are made channel by channel, and summed afterwards."""
     return filters * -(-channels // tile_shapes(dtype)[0]) * (taps + WRITTEN)
 
 
-def _effort(columns: int, dtype: np.dtype) -> float:
-    """Cycles that a row of a tile takes for each k: two vectors' products each, and one more for what is loaded."""
+def of_product(depth: float, columns: int, dtype: np.dtype) -> float:
+    """Cycles for each row of a product: two vectors' products each, and one more in which a tile's row is loaded."""
     lanes, *heights = tile_shapes(dtype).tolist()
-    vectors, widest = -(-columns // lanes), len(heights)
-    whole, rest = divmod(vectors, widest)
-    return whole * _effort_of(widest, heights) + (_effort_of(rest, heights) if rest else 0.0)
-
-
-def _effort_of(vectors: int, heights: list[int]) -> float:
-    return vectors / 2 + 1 / heights[vectors - 1]
+    whole, rest = divmod(-(-columns // lanes), len(heights))
+    vectors = [len(heights)] * whole + [rest] * (rest > 0)
+    return depth * sum(count / 2 + 1 / heights[count - 1] for count in vectors)

@@ -21,7 +21,7 @@ from ..winograd import GG
 from .indirect import IMAGES, Range, blocks_of
 from .jit import compiled
 from .packing import Cut, Own
-from .product import aligned, fill, multiply_at, tile_shapes
+from .product import aligned, fill, floor_of, multiply_at, tile_shapes
 from .sharing import Task
 from .vectors import Vectors, inlined
 
@@ -87,8 +87,8 @@ class Way(NamedTuple):
 
 def _writing(arrays: tuple[Any, ...], layout: np.ndarray, is_relu: bool, parts: Range) -> Task:
     dtype = arrays[1].dtype
-    floor = dtype.type(0 if is_relu else -np.inf)
-    return _convolve, (multiply_at.address(dtype), *arrays, layout, tile_shapes(dtype), floor, *parts)
+    tiles, floor = tile_shapes(dtype), floor_of(dtype, is_relu)
+    return _convolve, (multiply_at.address(dtype), *arrays, layout, tiles, floor, *parts)
 
 
 def _adding(arrays: tuple[Any, ...], layout: np.ndarray, parts: Range) -> Task:
