@@ -14,11 +14,12 @@ from .. import checks
 from ..core.tensor import Parameter
 from ..layers.base import Layer
 from . import keras2, keras3, keras3_weights, safetensors
-from .errors import ModelFileError
+from .errors import A_TRAINING, ModelFileError
 from .hdf5 import MAGIC, Hdf5Reader, require_h5py, write_hdf5
 from .keras3_places import places
 from .matching import LayerWeights, Pairs, WeightsFile, in_order, match
 from .npz import NpzReader, refuse_other_formats, write_npz
+from .states import is_state
 
 # A file of a whole model has a member of this name, and its weights under this prefix.
 MODEL_KEY = "model"
@@ -200,6 +201,8 @@ def open_weights(path: str | os.PathLike[str]) -> AbstractContextManager[Weights
 def open_npz(path: str | os.PathLike[str]) -> Iterator[WeightsFile]:
     """Open an ``.npz`` file of weights or of a whole model; see `open_weights`."""
     with NpzReader(path) as reader:
+        if is_state(reader):
+            raise ModelFileError(f"{reader.path} {A_TRAINING}")
         yield NpzWeights(reader, MODEL_PREFIX if MODEL_KEY in reader.shapes else "")
 
 
