@@ -13,6 +13,7 @@ import numpy as np
 from .. import checks, layers, losses, metrics, optimizers, saving
 from ..initializers import Ones, Zeros
 from ..layers.base import Layer
+from ..layers.catalog import shared
 from ..layers.context import limited_weights
 from ..registry import CustomObjectScope
 from .compilation import each
@@ -48,7 +49,7 @@ def save_model(
     if not model.built:
         raise RuntimeError(f"{model}: save needs a built model. Give the first layer an input_shape, or call build")
     training = _training_config(model) if include_optimizer and model.optimizer is not None else None
-    description = {"model": layers.serialize(model), "training": training, "streams": get_streams(model)}
+    description = {"model": saving.describe(model), "training": training, "streams": get_streams(model)}
     state = [np.asarray(array) for array in model.optimizer.get_weights()] if training else []
     saving.save_model(filepath, description, saving.describe_weights(model.layers), state)
 
@@ -83,7 +84,7 @@ def load_model(
     with CustomObjectScope(custom_objects or {}), saving.open_model(filepath) as file:
         with _named(path, "the model can't be made of it"):
             training, streams = file.description["training"], file.description["streams"]
-            with limited_weights(file.elements):
+            with limited_weights(file.elements), shared():
                 model = layers.deserialize(file.description["model"])
             if not isinstance(model, Trainer):
                 raise ValueError(f"it doesn't describe a model. Received: {model!r}")

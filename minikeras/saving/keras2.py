@@ -89,6 +89,24 @@ class Keras2Weights:
         turned = layer in self._kernels and name == next(iter(self.layers[layer]))
         return self._kernels[layer].turned(array) if turned else array
 
+    def is_one(self, name: str) -> bool:
+        """Whether the layers of this name, in several models or wrappers, have one set of weights.
+
+        Keras writes a layer's weights wherever it is part of another one, under the full names that they have once.
+        """
+        own = self.layers.get(name)
+        paths = [*own] if own else [path for held in self.layers.values() for path in held if _owner(path) == name]
+        places = {path: [layer for layer, held in self.layers.items() if path in held] for path in paths}
+        if own and any(len(holders) == 1 for holders in places.values()):
+            return False
+        if not places or len({path.rpartition("/")[2] for path in places}) < len(places):
+            return False
+        return all(
+            np.array_equal(self.read(first, path), self.read(layer, path))
+            for path, (first, *others) in places.items()
+            for layer in others
+        )
+
     def _shape(self, layer: str, name: str) -> tuple[int, ...]:
         place = _join(self._place, layer, name)
         if place not in self._reader.shapes:
@@ -145,6 +163,11 @@ def listed(reader: Hdf5Reader, group: str, name: str) -> list[str] | None:
     if any(isinstance(part, str) for part in parts):
         raise ModelFileError(f"{reader.path} is damaged: {name} of the group {group!r} is no list")
     return list(itertools.chain.from_iterable(parts)) if parts else None
+
+
+def _owner(path: str) -> str:
+    """The name of the layer in the full name of a weight."""
+    return path.rpartition("/")[0].rpartition("/")[2]
 
 
 def _join(*parts: str) -> str:

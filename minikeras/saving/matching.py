@@ -65,7 +65,10 @@ class WeightsFile(Protocol):
         """
 
     def names(self, own: LayerWeights, layer: str) -> dict[str, str]:
-        """What the weights of a layer of the model, by their names there, would be called in a layer of the file."""
+        """What the weights of a layer of the model, by their names there, would be called in a layer of the file.
+
+        What the file has in another form or at another place for such a layer is in `layers` from then on.
+        """
 
     def read(self, layer: str, name: str) -> np.ndarray:
         """Return a weight."""
@@ -164,10 +167,8 @@ def _differences(
     With another number of weights in it, a layer is no other's equal in any of them.
     """
     expected = own.shapes if own else {}
-    found = dict(file.layers[source]) if source is not None else {}
-    if own and source is not None:
-        keys = {key: name for name, key in file.names(own, source).items()}
-        found = {keys.get(key, key): shape for key, shape in found.items()}
+    keys = {key: name for name, key in file.names(own, source).items()} if own and source is not None else {}
+    found = {keys.get(key, key): shape for key, shape in file.layers[source].items()} if source is not None else {}
     for name in dict.fromkeys([*expected, *found]):
         want, have = expected.get(name), found.get(name)
         fits = want == have or (

@@ -19,6 +19,7 @@ from .keras3_optimizers import State
 from .matching import LayerWeights, WeightsFile, match
 from .npz import ModelFileError, NpzReader, refuse_other_formats, write_npz
 from .safetensors import is_safetensors
+from .sharing import unite
 from .states import is_state
 from .weights import MODEL_KEY, MODEL_PREFIX, NpzWeights, by_name, is_hdf5
 
@@ -153,6 +154,8 @@ def _open_keras2(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
         layout = description.pop("state")
         state = _readable(description, lambda: keras2.state_names(reader))
         weights = keras2.Keras2Weights(reader)
+        if keras2_config.OWN not in reader.attributes[""]:
+            unite(description["model"], weights.is_one)
         yield ModelFile(
             description,
             weights,
