@@ -7,12 +7,15 @@ import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from .errors import ModelFileError
 from .keras3_places import Place
+
+if TYPE_CHECKING:
+    from .keras1 import Kernel
 
 Shape = tuple[int, ...]
 _ROWS_SHOWN = 20
@@ -29,6 +32,7 @@ class LayerWeights:
         paths: Their full names, which need not be unique: "conv2d_1/kernel".
         keras_order: Their places in the order of Keras's ``layer.weights``, with the trainable ones first.
         places: Where Keras 3 keeps them.
+        old_kernels: By name, how Keras 1 stored those that it stored otherwise.
     """
 
     layer: str
@@ -37,6 +41,7 @@ class LayerWeights:
     paths: list[str]
     keras_order: list[int]
     places: list[Place] = field(default_factory=list)
+    old_kernels: Mapping[str, Kernel] = field(default_factory=dict)
 
     @property
     def shapes(self) -> dict[str, Shape]:

@@ -25,16 +25,8 @@ def test_a_file_of_keras_1_is_read(tmp_path):
     ]
     weights = {"c": {"c_W": (3, 3, 1, 2), "c_b": (2,)}, "f": {}, "d": {"d_W": (32, 3), "d_b": (3,)}}
     values = {name: np.random.default_rng(0).normal(size=s) for ws in weights.values() for name, s in ws.items()}
-    with h5py.File(tmp_path / "k1.h5", "w") as file:
-        file.attrs["keras_version"] = b"1.2.2"
-        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": config}).encode()
-        group = file.create_group("model_weights")
-        group.attrs["layer_names"] = [name.encode() for name in weights]
-        for layer, names in weights.items():
-            inside = group.create_group(layer)
-            inside.attrs["weight_names"] = [name.encode() for name in names]
-            for name in names:
-                inside[name] = values[name].astype("f4")
+    arrays = {layer: {name: values[name].astype("f4") for name in names} for layer, names in weights.items()}
+    file_of_keras_1(tmp_path / "k1.h5", config, arrays)
     model = load_model(tmp_path / "k1.h5")
     for array, value in zip(model.get_weights(), values.values(), strict=True):
         np.testing.assert_array_equal(array, value.astype("f4"))
@@ -47,15 +39,23 @@ def file_of_keras_1(path, config, weights, model="Sequential", training=None, st
         file.attrs["model_config"] = json.dumps({"class_name": model, "config": config}).encode()
         if training:
             file.attrs["training_config"] = json.dumps(training).encode()
-        layers_of = {"model_weights": None, **{f"model_weights/{layer}": named for layer, named in weights.items()}}
-        for place, named in {**layers_of, **({"optimizer_weights": state} if state else {})}.items():
-            group = file.create_group(place)
-            if named is None:
-                group.attrs["layer_names"] = [name.encode() for name in weights]
-                continue
-            group.attrs["weight_names"] = [name.encode() for name in named]
-            for name, array in named.items():
-                group[name] = array
+        fill(file.create_group("model_weights"), weights)
+        if state:
+            write_arrays(file, "optimizer_weights", state)
+
+
+def fill(group, weights):
+    """Write layers and their weights to a group of a file."""
+    group.attrs["layer_names"] = [name.encode() for name in weights]
+    for layer, named in weights.items():
+        write_arrays(group, layer, named)
+
+
+def write_arrays(group, place, named):
+    inside = group.create_group(place)
+    inside.attrs["weight_names"] = [name.encode() for name in named]
+    for name, array in named.items():
+        inside[name] = array
 
 
 DECAYED = {"name": "WeightRegularizer", "l1": 0.0, "l2": 0.01}
@@ -111,13 +111,56 @@ def test_kernels_of_keras_1_are_put_in_the_order_of_today(case, tmp_path):
     assert found["kernel_constraint"]["config"] == {"max_value": 3, "axis": 0}
 
 
-def test_a_kernel_of_keras_1_inside_of_another_layer_is_refused_by_name(tmp_path):
-    inner = {"class_name": "Convolution1D", "config": {**COMMON, **OF_1D, "name": "inner"}}
+@pytest.mark.parametrize("case", [*OLD_LAYERS])
+@pytest.mark.parametrize("holder", ["none", "a wrapper", "a model"])
+def test_kernels_in_files_of_weights_are_turned_for_the_layers_that_they_are_for(case, holder, tmp_path):
+    layer, shape, _, _, stored = OLD_LAYERS[case]
+    made = type(layer).from_config(layer.get_config())
+    chain = Sequential([layers.InputLayer(shape), made, layers.BatchNormalization(axis=1)])
+    model = {
+        "none": chain,
+        "a wrapper": Sequential([layers.InputLayer((2, *shape)), layers.TimeDistributed(made)]),
+        "a model": Sequential([layers.InputLayer(shape), chain]),
+    }[holder]
+    rng = np.random.default_rng(0)
+    values = [rng.uniform(0.5, 1.0, w.shape).astype("f4") for w in model.get_weights()]
+    names = ["l_W", "l_b", "b_gamma", "b_beta", "b_mean", "b_std"][: len(values)]
+    written = dict(zip(names, [stored(values[0]), *values[1:]], strict=True))
+    groups = {"l": dict([*written.items()][:2]), "b": dict([*written.items()][2:])}
+    with h5py.File(tmp_path / "w.h5", "w") as file:  # Keras 1 didn't say so in files of weights
+        fill(file, groups if holder == "none" else {"holder": written})
+    model.load_weights(tmp_path / "w.h5")
+    for array, value in zip(model.get_weights(), values, strict=True):
+        np.testing.assert_array_equal(array, value)
+
+
+def test_kernels_of_no_shape_that_keras_1_had_are_shown_in_the_table(tmp_path):
+    model = Sequential([layers.Conv1D(3, 2, input_shape=(6, 4), name="c")])
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        fill(file, {"l": {"l_W": np.ones((5, 1, 4, 3)), "l_b": np.ones(3)}})
+    with pytest.raises(ModelFileError, match=r"c +kernel +\(2, 4, 3\) +\(4, 1, 5, 3\) in 'l'"):
+        model.load_weights(tmp_path / "w.h5")
+
+
+def test_a_file_with_names_of_today_has_kernels_of_today(tmp_path):
+    model = Sequential([layers.Conv2DTranspose(3, 2, input_shape=(4, 4, 3), name="c")])
+    model.save_weights(tmp_path / "w.h5")
+    before = model.get_weights()
+    with h5py.File(tmp_path / "w.h5", "r+") as file:
+        del file.attrs["keras_version"]
+    model.set_weights([array + 1 for array in before])
+    model.load_weights(tmp_path / "w.h5")
+    np.testing.assert_array_equal(model.get_weights()[0], before[0])
+
+
+def test_a_kernel_of_keras_1_inside_of_another_layer_is_turned_too(tmp_path):
+    given = {key: value for key, value in COMMON.items() if key != "input_dtype"}
+    inner = {"class_name": "Convolution1D", "config": {**given, **OF_1D, "name": "inner"}}
     outer = {"name": "l", "batch_input_shape": [None, 5, 6, 4], "layer": inner, "trainable": True}
-    weights = {"l": {"l_W": np.ones((2, 1, 4, 3)), "l_b": np.ones(3)}}
+    kernel = np.random.default_rng(0).normal(size=(2, 1, 4, 3)).astype("f4")
+    weights = {"l": {"l_W": kernel, "l_b": np.ones(3)}}
     file_of_keras_1(tmp_path / "k1.h5", [{"class_name": "TimeDistributed", "config": outer}], weights)
-    with pytest.raises(ModelFileError, match=r"k1.h5: .*Convolution1D 'inner': Keras 1 stored its kernel with other"):
-        load_model(tmp_path / "k1.h5")
+    np.testing.assert_array_equal(load_model(tmp_path / "k1.h5").get_weights()[0], kernel[:, 0])
 
 
 @pytest.mark.parametrize("config", [3, {"layers": 3}, [3], [{"class_name": "Merge", "config": {"mode": []}}]])

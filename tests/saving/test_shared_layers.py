@@ -107,9 +107,7 @@ def test_layers_of_one_name_and_other_values_stay_several_in_files_that_say_noth
 
 
 def test_keras_3_cannot_read_such_a_model_so_that_none_is_written(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"^'.*' and '.*' have a layer in common, and Keras 3 can't read such a model"
-    ):
+    with pytest.raises(ValueError, match=r"^'.*' and '.*' have a layer in common, and Keras 3 can't read such a model"):
         shared().save(tmp_path / "m.keras")
     assert list(tmp_path.iterdir()) == []
 
