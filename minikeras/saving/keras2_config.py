@@ -139,7 +139,7 @@ def content(
 def _make_inputs_explicit(model: Any) -> None:
     """Write what Keras 3 needs besides, and Keras 2 understands too.
 
-    Keras 3 misreads the shape that the first layer of a Sequential says, and finds a wrapped layer by its module.
+    Keras 3 misreads the shape that the first layer of a Sequential says, and finds a layer in a layer by its module.
     """
     for layer in list(described(model)):
         config = layer["config"]
@@ -151,8 +151,9 @@ def _make_inputs_explicit(model: Any) -> None:
                 given = {"batch_input_shape": shape, "dtype": first.get("dtype", "float32"), "sparse": False}
                 given["name"] = f"{first.get('name', 'first')}_input"
                 inside.insert(0, {"class_name": "InputLayer", "config": given})
-        if isinstance(config.get("layer"), dict):
-            config["layer"] |= {"module": "keras.layers", "registered_name": None}
+        for inner in (config.get("layer"), config.get("activation")):
+            if isinstance(inner, dict):
+                inner |= {"module": "keras.layers", "registered_name": None}
 
 
 def _plain(config: Any) -> Any:
