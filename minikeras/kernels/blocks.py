@@ -16,6 +16,9 @@ from .geometry import Ints, Slide, window_span
 BLOCK_BYTES = 1 << 20
 """What a block's temporary arrays may take: about half of a core's second-level cache."""
 
+SMALL = 1024
+"""Elements up to which it takes longer to see what could be done in blocks than to do it."""
+
 Block = tuple[slice, slice]
 Result = TypeVar("Result")
 

@@ -34,6 +34,7 @@ class AdvancedActivation(Layer):
         return elements(output_shape)
 
 
+@activations.layer
 class LeakyReLU(AdvancedActivation):
     """Rectifier with a slope below zero: ``x`` where positive, else ``alpha * x`` (Maas et al. 2013).
 
@@ -60,6 +61,7 @@ class LeakyReLU(AdvancedActivation):
         return ops.relu(inputs, self.alpha)
 
 
+@activations.layer
 class PReLU(AdvancedActivation):
     """Rectifier with a learned slope below zero: ``max(x, 0) + alpha * min(x, 0)`` (He et al. 2015).
 
@@ -133,6 +135,7 @@ class PReLU(AdvancedActivation):
         return ops.relu(inputs) - self.alpha * ops.relu(-inputs)
 
 
+@activations.layer
 class ELU(AdvancedActivation):
     """Exponential linear unit: ``x`` where positive, else ``alpha * (exp(x) - 1)`` (Clevert et al. 2016).
 
@@ -156,6 +159,7 @@ class ELU(AdvancedActivation):
         return ops.elu(inputs, alpha=self.alpha)
 
 
+@activations.layer
 class ThresholdedReLU(AdvancedActivation):
     """Rectifier with a threshold: ``x`` where it is greater than theta, else 0 (Konda et al. 2015).
 
@@ -182,6 +186,7 @@ class ThresholdedReLU(AdvancedActivation):
         return ops.where(ops.greater(inputs, self.theta), inputs, 0.0)
 
 
+@activations.layer
 class Softmax(AdvancedActivation):
     """``exp(x) / sum(exp(x))``: positive values that sum to one along an axis.
 
@@ -226,6 +231,7 @@ class Softmax(AdvancedActivation):
         return keep_places(input_shape, mixed=[axis], channels=[axis] if axis == len(input_shape) - 2 else [])
 
 
+@activations.layer
 class ReLU(AdvancedActivation):
     """Rectified linear unit (Nair and Hinton 2010) with a limit, a slope and a threshold.
 

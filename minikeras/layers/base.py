@@ -276,6 +276,8 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
             self._check_inputs(input_shape)
             self.build(map_shapes(lambda shape: (None, *shape[1:]) if shape else (), input_shape))
             self.built = True
+            if isinstance(activation := vars(self).get("activation"), Layer):  # its weights are this layer's too
+                activation.ensure_built(self.compute_output_shape(input_shape))
         if self._initial_weights is not None:
             initial, self._initial_weights = self._initial_weights, None
             self.set_weights(initial)

@@ -16,6 +16,7 @@ from .hdf5 import Hdf5Reader
 from .matching import LayerWeights
 from .npz import ModelFileError
 
+OWN = "minikeras"  # the attribute with what Keras doesn't keep
 _COMPILE = ("loss", "metrics", "weighted_metrics", "loss_weights", "sample_weight_mode")
 _EMPTY: dict[str, Any] = {"streams": [], "iterations": None}
 _CHANNELS_LAST = {"data_format": "channels_last"}
@@ -52,7 +53,7 @@ def read(reader: Hdf5Reader) -> dict[str, Any]:
         _translate(config, version)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelFileError(f"{reader.path} is damaged: its model_config can't be read: {error}") from error
-    own = {**_EMPTY, **(_parsed(reader, "minikeras") if "minikeras" in root else {})}
+    own = {**_EMPTY, **(_parsed(reader, OWN) if OWN in root else {})}
     description = {"model": config, "training": None, "streams": own["streams"], "state": None}
     if "training_config" not in root:
         return description
@@ -119,7 +120,7 @@ def content(
     own = {"streams": description["streams"], "iterations": (training or {}).get("iterations")}
     texts = {
         "keras_version": _sampling_version(model),
-        "minikeras": text_of(own),
+        OWN: text_of(own),
     }
     _make_inputs_explicit(model)
     for layer in described(model):
@@ -138,7 +139,7 @@ def content(
 def _make_inputs_explicit(model: Any) -> None:
     """Write what Keras 3 needs besides, and Keras 2 understands too.
 
-    Keras 3 misreads the shape that the first layer of a Sequential says, and finds a wrapped layer by its module.
+    Keras 3 misreads the shape that the first layer of a Sequential says, and finds a layer in a layer by its module.
     """
     for layer in list(described(model)):
         config = layer["config"]
@@ -150,8 +151,9 @@ def _make_inputs_explicit(model: Any) -> None:
                 given = {"batch_input_shape": shape, "dtype": first.get("dtype", "float32"), "sparse": False}
                 given["name"] = f"{first.get('name', 'first')}_input"
                 inside.insert(0, {"class_name": "InputLayer", "config": given})
-        if isinstance(config.get("layer"), dict):
-            config["layer"] |= {"module": "keras.layers", "registered_name": None}
+        for inner in (config.get("layer"), config.get("activation")):
+            if isinstance(inner, dict):
+                inner |= {"module": "keras.layers", "registered_name": None}
 
 
 def _plain(config: Any) -> Any:

@@ -117,7 +117,14 @@ def _layer(layer: Mapping[str, Any], frozen: bool = False) -> dict[str, Any]:
         del config["activity_regularizer"]
     if isinstance(config.get("layer"), Mapping):
         config["layer"] = _layer(config["layer"], frozen)
-    if isinstance(config.get("activation"), str):
+    if isinstance(config.get("activation"), Mapping):
+        if config["activation"].get("class_name") == "PReLU":
+            raise ValueError(
+                f"{what}: a .keras file can't hold the activation 'PReLU', whose weights Keras 3 loses. Add it to the "
+                f"model by itself. {_HINT}"
+            )
+        config["activation"] = _layer(config["activation"], frozen)
+    elif isinstance(config.get("activation"), str):
         config["activation"] = _activation(config["activation"], what)
     if name == "LeakyReLU":
         config["negative_slope"] = config.pop("alpha")

@@ -13,12 +13,14 @@ import numpy as np
 
 from . import keras2, keras2_config, keras3, keras3_weights
 from .configurations import dicts, parse, text_of, values
-from .errors import WEIGHTS_ALONE, WITHOUT_TRAINING, NoModelError
+from .errors import A_TRAINING, WEIGHTS_ALONE, WITHOUT_TRAINING, NoModelError
 from .hdf5 import MAGIC, Hdf5Reader, write_hdf5
 from .keras3_optimizers import State
 from .matching import LayerWeights, WeightsFile, match
 from .npz import ModelFileError, NpzReader, refuse_other_formats, write_npz
 from .safetensors import is_safetensors
+from .sharing import unite
+from .states import is_state
 from .weights import MODEL_KEY, MODEL_PREFIX, NpzWeights, by_name, is_hdf5
 
 MOST_LAYERS = 4000  # the largest networks of keras.applications have about a thousand
@@ -152,6 +154,8 @@ def _open_keras2(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
         layout = description.pop("state")
         state = _readable(description, lambda: keras2.state_names(reader))
         weights = keras2.Keras2Weights(reader)
+        if keras2_config.OWN not in reader.attributes[""]:
+            unite(description["model"], weights.is_one)
         yield ModelFile(
             description,
             weights,
@@ -215,6 +219,8 @@ def _elements(weights: WeightsFile) -> int:
 
 def _description(reader: NpzReader) -> dict[str, Any]:
     shape = reader.shapes.get(MODEL_KEY)
+    if shape is None and is_state(reader):
+        raise NoModelError(f"{reader.path} {A_TRAINING}")
     if shape is None:
         raise NoModelError(f"{reader.path} holds no model, only arrays {list(reader.shapes)[:3]}. {WEIGHTS_ALONE}")
     if len(shape) != 1 or shape[0] > _LONGEST_DESCRIPTION:
