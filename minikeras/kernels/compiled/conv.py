@@ -83,7 +83,7 @@ def conv_input_grad(
 ) -> np.ndarray:
     """As `minikeras.kernels.conv_input_grad`."""
     slide = Slide(w.shape[:-2], strides, dilation, padding)
-    if not _is_covered(g, w, bias) or 0 in input_size or _is_sparse(slide, w.shape[-2]):
+    if not _is_covered(g, w, bias) or 0 in input_size or _is_sparse(slide):
         return by_numpy.conv_input_grad(
             g, w, bias, input_size=input_size, **_named(slide), groups=groups, activation=activation
         )
@@ -181,7 +181,7 @@ def relu_conv_gradients(
     forth = back = None
     if not is_unusual and needs[0] and w is not None:
         back = _adjoint_way(y, w.shape[-2], input_size, slide, 1)
-        is_unusual = _is_of_whole_arrays(back, input_size) or _is_sparse(slide, w.shape[-2])
+        is_unusual = _is_of_whole_arrays(back, input_size) or _is_sparse(slide)
     if not is_unusual and needs[1] and x is not None:
         forth, how = _kernel_way(x, y, slide, 1)
         is_unusual = how != DIRECT or forth.room(y.shape[1:-1]) != y.shape[1:-1]
@@ -214,10 +214,9 @@ def _is_covered(x: np.ndarray, *others: np.ndarray | None) -> bool:
     return x.ndim <= 5 and is_covered(x, *others) and all(a is None or a.size > 0 for a in (x, *others))
 
 
-def _is_sparse(slide: Slide, channels: int) -> bool:
-    """Whether nearly all phases of the adjoint are zeros, or each has one tap for few channels."""
-    phases, taps = math.prod(slide.strides), math.prod(slide.window)
-    return phases > SPARSE * taps or (phases >= taps > 1 and channels <= FEW)
+def _is_sparse(slide: Slide) -> bool:
+    """Whether nearly all phases of the adjoint are zeros."""
+    return math.prod(slide.strides) > SPARSE * math.prod(slide.window)
 
 
 def _suits_winograd(images: int, sizes: Ints, slide: Slide, channels: Ints, groups: int) -> bool:
@@ -278,7 +277,7 @@ def _indirect_adjoint_way(
     alone = wide.of_product(g[-1] * taps, channels, kind)
     sums = wide.of_sums(g[-1], channels, taps, kind) if channels <= FEW < g[-1] else math.inf
     axis, rows = _last(slide, input_size[-1], g[-2]), g[0] * math.prod(input_size[:-1])
-    depth = g[-1] * math.prod(slide.window[:-1])
+    depth = g[-1] * math.prod(slide.window[:-1]) / math.prod(slide.strides[:-1])
     several = wide.of_adjoint(axis, rows, channels, depth, kind, min(alone, sums))
     return indirect.way_of_adjoint(input_size, g[1:-1], slide, wide=several, sums=several is None and sums < alone)
 

@@ -19,7 +19,7 @@ from .product import computed, tile_shapes
 COPIED = 3.0
 """What it costs to copy a number, where a vector's product costs one half: if the results have to be cut to length."""
 
-WRITTEN = 4.0
+WRITTEN = 12.0
 """Products' time that it takes to write a vector, and to read and sum it up afterwards."""
 
 ARRANGED = 3e4
@@ -93,7 +93,7 @@ def of_convolution(axis: Axis, rows: int, filters: int, depth: int, dtype: np.dt
     return _cheapest(axis.results, rows, filters, depth, dtype, most, [_convolved(axis, m) for m in range(2, 17)])
 
 
-def of_adjoint(axis: Axis, rows: int, channels: int, depth: int, dtype: np.dtype, most: float) -> Wide | None:
+def of_adjoint(axis: Axis, rows: int, channels: int, depth: float, dtype: np.dtype, most: float) -> Wide | None:
     """As `of_convolution` for the adjoint of one, whose results are its input and have `channels`."""
     several = [_adjoint(axis, m) for m in range(axis.stride, 17, axis.stride) if m > 1]
     return _cheapest(axis.length, rows, channels, depth, dtype, most, several)
@@ -147,7 +147,7 @@ def _adjoint(axis: Axis, pixels: int) -> Wide:
 
 
 def _cheapest(
-    length: int, rows: int, filters: int, depth: int, dtype: np.dtype, most: float, several: list[Wide]
+    length: int, rows: int, filters: int, depth: float, dtype: np.dtype, most: float, several: list[Wide]
 ) -> Wide | None:
     best, least = None, min(GAIN * most * length, most * length - ARRANGED / max(rows, 1))
     for wide in several:
