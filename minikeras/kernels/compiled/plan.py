@@ -166,13 +166,15 @@ def _blocks(parts: tuple[Part, ...], shapes: Shapes, frame: Ints) -> Ints:
     row_bytes = frame[1] * frame[2] * shapes.strides[0] * shapes.channels * shapes.itemsize
     row_bytes += sum(part.counts[1] * part.counts[2] for part in parts) * shapes.filters * shapes.itemsize
     fit = max(min(BLOCK_BYTES // max(row_bytes, 1), POSITIONS // max(plane, 1)), 1)
+    pieces = -(-PIECES // max(shapes.images, 1))
     if fit >= rows:
-        slabs = min(-(-PIECES // max(shapes.images, 1)), rows * plane // LEAST_SLAB, rows)
+        slabs = min(pieces, rows * plane // LEAST_SLAB, rows)
         if slabs > 1:
             return 1, -(-rows // slabs)
         enough = max(-(-shapes.images // PIECES), -(-LEAST_POSITIONS // max(rows * plane, 1)), 1)
         return min(max(fit // max(rows, 1), 1), enough), max(rows, 1)
-    return 1, -(-rows // -(-rows // fit))
+    slabs = -(-(-(-rows // fit)) // pieces) * pieces  # as many for each thread
+    return 1, -(-rows // slabs)
 
 
 def _part_tables(
