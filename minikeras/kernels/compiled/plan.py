@@ -173,8 +173,8 @@ def _blocks(parts: tuple[Part, ...], shapes: Shapes, frame: Ints) -> Ints:
             return 1, -(-rows // slabs)
         enough = max(-(-shapes.images // PIECES), -(-LEAST_POSITIONS // max(rows * plane, 1)), 1)
         return min(max(fit // max(rows, 1), 1), enough), max(rows, 1)
-    slabs = -(-(-(-rows // fit)) // pieces) * pieces  # as many for each thread
-    return 1, -(-rows // slabs)
+    slabs = -(-rows // fit)
+    return 1, -(-rows // (-(-slabs // pieces) * pieces))  # as many for each thread
 
 
 def _part_tables(
