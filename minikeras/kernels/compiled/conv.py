@@ -351,7 +351,7 @@ def _write(
     blocks, task = way.writing(plain(x), kernel, start, out, activation == "relu")
     run([task], blocks, parts_of(blocks, x.size + out.size + _products(out, kernel.size)))
     if room != sizes:
-        out = plain(out[..., : sizes[-1], :])
+        out = _copied(out[..., : sizes[-1], :], aligned_empty((len(x), *sizes, filters), x.dtype))
     if activation not in (None, "relu"):
         spread(lambda images: add_bias_and_activate(out[images], None, activation), len(out), 8 * out.size)
     return out
@@ -381,9 +381,15 @@ def _filled(g: np.ndarray, room: Ints) -> np.ndarray:
     """`g` with zeros behind, as many as there is room for."""
     if room == g.shape[1:-1]:
         return g
-    out = np.zeros((len(g), *room, g.shape[-1]), g.dtype)
-    out[..., : g.shape[-2], :] = g
+    out = aligned_empty((len(g), *room, g.shape[-1]), g.dtype)
+    out[..., g.shape[-2] :, :] = 0
+    _copied(g, out[..., : g.shape[-2], :])
     return out
+
+
+def _copied(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    spread(lambda images: np.copyto(target[images], source[images]), len(target), 2 * target.size)
+    return target
 
 
 def _products(results: np.ndarray, kernel_size: int) -> int:

@@ -106,7 +106,7 @@ def of_kernel_gradient(axis: Axis, rows: int, filters: int, depth: int, dtype: n
         wide = _convolved(axis, pixels)
         cost: float = wide.count * computed(depth * wide.window, pixels * filters, dtype)
         if axis.results % pixels:
-            cost += COPIED * axis.results * filters
+            cost += 2 * COPIED * axis.results * filters
         if cost < least:
             best, least = wide, cost
     return best
