@@ -46,6 +46,7 @@ def save_model(
         ValueError: If the path has another suffix, or a layer has something without a name in its configuration.
     """
     saving.check_path(filepath, "save", overwrite)
+    checks.flag("save", "include_optimizer", include_optimizer)
     if not model.built:
         raise RuntimeError(f"{model}: save needs a built model. Give the first layer an input_shape, or call build")
     training = _training_config(model) if include_optimizer and model.optimizer is not None else None
@@ -81,6 +82,7 @@ def load_model(
         True
     """
     path = checks.path("load_model", "filepath", filepath)
+    checks.flag("load_model", "compile", compile)
     with CustomObjectScope(custom_objects or {}), saving.open_model(filepath) as file:
         with _named(path, "the model can't be made of it"):
             training, streams = file.description["training"], file.description["streams"]

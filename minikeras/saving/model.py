@@ -17,7 +17,7 @@ from .errors import A_TRAINING, WEIGHTS_ALONE, WITHOUT_TRAINING, NoModelError
 from .hdf5 import MAGIC, Hdf5Reader, write_hdf5
 from .keras3_optimizers import State
 from .matching import LayerWeights, WeightsFile, match
-from .npz import ModelFileError, NpzReader, refuse_other_formats, write_npz
+from .npz import ModelFileError, NpzReader, beginning, refuse_other_formats, write_npz
 from .safetensors import is_safetensors
 from .sharing import unite
 from .states import is_state
@@ -121,8 +121,7 @@ def open_model(path: str | os.PathLike[str]) -> AbstractContextManager[ModelFile
         ModelFileError: If it is damaged, of a newer format, or holds weights only.
         ImportError: If it takes h5py, which isn't installed.
     """
-    with open(path, "rb") as file:
-        start = file.read(9)
+    start = beginning(path)
     if is_safetensors(start):
         raise NoModelError(f"{os.fspath(path)} holds no model, only weights. {WEIGHTS_ALONE}")
     if start.startswith(MAGIC):

@@ -230,6 +230,42 @@ def test_a_file_of_no_format_is_not_called_an_archive(name, data, tmp_path):
             load(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a", "it is a pointer of Git LFS"),
+        (b'{"class_name": "Sequential"}', "it may be the JSON of an architecture, which model_from_json"),
+        (b"\x80\x04\x95\x0f", "it may be a pickle, which can run code and is never read"),
+        (b"\x93NUMPY\x01\x00v\x00", "it holds one array of NumPy: model.set_weights takes a list of arrays"),
+        (b"<!DOCTYPE html>", "it may be a page of the web"),
+        (b"\x1f\x8b\x08\x00", "it is compressed by gzip"),
+    ],
+)
+def test_files_that_are_often_taken_for_models_are_called_what_they_are(data, what, tmp_path):
+    (tmp_path / "m.h5").write_bytes(data)
+    for load in (load_model, net().load_weights):
+        with pytest.raises(ModelFileError, match=rf"m\.h5 is damaged or no file of a model or of weights: .*; {what}"):
+            load(tmp_path / "m.h5")
+
+
+@pytest.mark.parametrize(
+    ("call", "argument"),
+    [
+        (lambda model: model.save("m.npz", "h5"), "save: overwrite"),
+        (lambda model: model.save("m.npz", include_optimizer="no"), "save: include_optimizer"),
+        (lambda model: model.save_weights("w.npz", overwrite=None), "save_weights: overwrite"),
+        (lambda model: model.load_weights("w.npz", {}), "load_weights: by_name"),
+        (lambda model: model.load_weights("w.npz", skip_mismatch="yes"), "load_weights: skip_mismatch"),
+        (lambda model: model.load_weights("w.npz", reshape=(2, 3)), "load_weights: reshape"),
+        (lambda model: load_model("m.npz", compile="no"), "load_model: compile"),
+    ],
+)
+def test_words_are_no_flags(call, argument, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TypeError, match=f"{argument} must be True or False. Received: "):
+        call(net())
+
+
 def test_a_file_is_replaced_unless_told_otherwise(tmp_path):
     path = tmp_path / "w.npz"
     one, other = net(), net()
