@@ -13,7 +13,7 @@ from .registry import Registry, get_custom_objects
 
 T = TypeVar("T", bound=type)
 
-registry = Registry("activation")
+registry = Registry("activation", partials=True)
 serialize = registry.serialize
 deserialize = registry.deserialize
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..layers import registry
 from . import keras1, keras2, keras3, tf_keras
 from .configurations import described, dicts, parse, text_of
 from .errors import WEIGHTS_ALONE, NoModelError
@@ -152,7 +153,7 @@ def _make_inputs_explicit(model: Any) -> None:
                 given["name"] = f"{first.get('name', 'first')}_input"
                 inside.insert(0, {"class_name": "InputLayer", "config": given})
         for inner in (config.get("layer"), config.get("activation")):
-            if isinstance(inner, dict):
+            if isinstance(inner, dict) and inner["class_name"] in registry:
                 inner |= {"module": "keras.layers", "registered_name": None}
 
 
