@@ -9,6 +9,7 @@ from typing import Any
 from .. import layers as layers_module
 from ..core.tensor import Tensor
 from ..layers.base import Layer
+from ..layers.catalog import shared
 from ..layers.input import Input, InputLayer
 from ..layers.lambda_layer import Lambda
 from ..layers.shapes import as_list
@@ -54,7 +55,8 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
             f"model_from_json takes the text of a model; that of a file is open(path).read(). "
             f"Received: {json_string!r:.100}, and {error}"
         ) from None
-    return model_from_config(config, custom_objects)
+    with shared():
+        return model_from_config(config, custom_objects)
 
 
 def clone_model(model: Model, input_tensors: Any = None) -> Any:

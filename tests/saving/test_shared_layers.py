@@ -10,7 +10,7 @@ import pytest
 import minikeras
 from minikeras import Sequential, layers
 from minikeras.layers import Input
-from minikeras.models import Model, load_model
+from minikeras.models import Model, load_model, model_from_json
 from minikeras.saving import ModelFileError
 from tests.saving.files import TF_KERAS, WRITTEN, config_of, rewritten, same_weights
 
@@ -22,7 +22,7 @@ DATA = RNG.normal(size=(8, 3)), RNG.normal(size=(8, 3))
 def shared():
     """A layer of a graph, a graph in it, two chains and a wrapper; and a model of a model and of the graph."""
     minikeras.set_seed(1)
-    both, x, y = layers.Dense(3, activation="tanh", name="both"), Input((3,)), Input((3,))
+    both, x, y = layers.Dense(3, "tanh", name="both", input_shape=(3,)), Input((3,)), Input((3,))
     one = Sequential([both, layers.Dense(3)], name="one")
     other = Sequential([layers.Dropout(0.5), both], name="other")
     inner = Model(y, layers.Dense(3)(both(y)), name="inner")
@@ -54,6 +54,15 @@ def test_a_layer_of_several_models_is_one_in_files_and_trains_on_bit_for_bit(suf
     same_weights(model, loaded)
     loaded.save(tmp_path / f"again.{suffix}")
     same_weights(load_model(tmp_path / f"again.{suffix}"), loaded)
+
+
+def test_a_layer_of_several_models_is_one_in_json():
+    model = shared()
+    loaded = model_from_json(model.to_json())
+    assert len(holders_of_one(loaded)) == 1
+    loaded.set_weights(model.get_weights())
+    np.testing.assert_array_equal(loaded.predict(DATA[0]), model.predict(DATA[0]))
+    assert "shared_object_id" not in towers((1.0, 2.0)).to_json()
 
 
 def test_weights_of_a_layer_of_several_models_are_in_each_of_them(tmp_path):
