@@ -121,6 +121,22 @@ def test_keras_3_cannot_read_such_a_model_so_that_none_is_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_random_numbers_of_a_layer_of_several_models_go_on_or_it_is_said(tmp_path):
+    minikeras.set_seed(0)
+    drop, x = layers.Dropout(0.5), Input((3,))
+    chains = [Sequential([layers.Dense(3, input_dim=3), drop, layers.Dropout(0.2)]) for _ in range(2)]
+    model = Model(x, layers.Add()([chain(x) for chain in chains]))
+    model.compile("sgd", "mse")
+    model.fit(*DATA, verbose=0)
+    for suffix in ("npz", "h5"):
+        model.save(tmp_path / f"m.{suffix}")
+    with pytest.warns(UserWarning, match=r"m\.keras: a layer without weights is part of several models"):
+        model.save(tmp_path / "m.keras")
+    loaded = [load_model(tmp_path / f"m.{suffix}") for suffix in ("npz", "h5", "keras")]
+    loss = model.train_on_batch(*DATA)
+    assert [other.train_on_batch(*DATA) == loss for other in loaded] == [True, True, False]
+
+
 def both_in(config):
     """The descriptions of the layer "both" in a configuration."""
     found = [config]
