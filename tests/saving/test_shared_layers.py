@@ -9,7 +9,7 @@ import pytest
 
 import minikeras
 from minikeras import Sequential, layers
-from minikeras.layers import Input
+from minikeras.layers import Input, catalog
 from minikeras.models import Model, load_model, model_from_json
 from minikeras.saving import ModelFileError
 from tests.saving.files import TF_KERAS, WRITTEN, config_of, rewritten, same_weights
@@ -169,12 +169,13 @@ def test_one_layer_in_different_words_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("number", [None, True, "1", 1.0, [1], {}])
-def test_numbers_that_are_none_make_layers_of_their_own(number, tmp_path):
-    path = tmp_path / "m.h5"
-    towers((1.0, 2.0)).save(path)
-    with h5py.File(path, "r+") as file:
-        config = json.loads(file.attrs["model_config"])
-        for layer in config["config"]["layers"]:
-            layer["shared_object_id"] = number
-        file.attrs["model_config"] = json.dumps(config)
-    assert load_model(path).count_params() == 12
+def test_numbers_that_are_none_make_layers_of_their_own(number):
+    described = {"class_name": "Dense", "config": {"units": 2}, catalog.NUMBER: number}
+    with catalog.shared():
+        assert layers.deserialize(described) is not layers.deserialize(described)
+        assert layers.deserialize({**described, catalog.NUMBER: 1}) is layers.deserialize(
+            {**described, catalog.NUMBER: 1}
+        )
+    assert layers.deserialize({**described, catalog.NUMBER: 1}) is not layers.deserialize(
+        {**described, catalog.NUMBER: 1}
+    )
