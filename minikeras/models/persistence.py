@@ -47,6 +47,8 @@ def save_model(
     """
     saving.check_path(filepath, "save", overwrite)
     checks.flag("save", "include_optimizer", include_optimizer)
+    if not hasattr(model, "optimizer"):
+        raise TypeError(f"save writes models, and no other layers. Received: {model!r:.200}")
     if not model.built:
         raise RuntimeError(f"{model}: save needs a built model. Give the first layer an input_shape, or call build")
     training = _training_config(model) if include_optimizer and model.optimizer is not None else None
@@ -83,7 +85,8 @@ def load_model(
     """
     path = checks.path("load_model", "filepath", filepath)
     checks.flag("load_model", "compile", compile)
-    with CustomObjectScope(custom_objects or {}), saving.open_model(filepath) as file:
+    given = {} if custom_objects is None else custom_objects
+    with CustomObjectScope(given), saving.open_model(filepath) as file:
         with _named(path, "the model can't be made of it"):
             training, streams = file.description["training"], file.description["streams"]
             with limited_weights(file.elements), shared():

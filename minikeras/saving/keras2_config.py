@@ -70,6 +70,26 @@ def read(reader: Hdf5Reader) -> dict[str, Any]:
     return {**description, "training": compiled}
 
 
+def from_json(config: dict[str, Any]) -> dict[str, Any]:
+    """The architecture that a version of Keras described by ``to_json``, in the terms of minikeras.
+
+    Args:
+        config: What the text says.
+
+    Raises:
+        ValueError: If it can't be read.
+    """
+    version = config.get("keras_version")
+    try:
+        if "module" in config:  # Keras 3 doesn't say its version
+            return tf_keras.model_from_keras3(config)
+        if isinstance(version, str):
+            _translate(config, version)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ValueError(f"the description of the model can't be read: {type(error).__name__}: {error}") from error
+    return config
+
+
 def _translate(config: dict[str, Any], version: str) -> None:
     """Change the configuration of a version of Keras into one of minikeras."""
     _name_as_today(config, version.startswith("1"))

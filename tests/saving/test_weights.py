@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from minikeras import Sequential, layers
-from minikeras.models import load_model
+from minikeras.models import load_model, model_from_json, save_model
 from minikeras.saving import ModelFileError
 from minikeras.saving.atomic import atomic_write
 
@@ -264,6 +264,23 @@ def test_words_are_no_flags(call, argument, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(TypeError, match=f"{argument} must be True or False. Received: "):
         call(net())
+
+
+def test_what_is_no_model_no_list_of_arrays_and_no_dict_of_objects_is_named(tmp_path):
+    model = net()
+    model.save(tmp_path / "m.npz")
+    with pytest.raises(TypeError, match=r"save writes models, and no other layers. Received: "):
+        save_model(model.layers[0], tmp_path / "m.npz")
+    for given in ("w.npz", tmp_path / "w.npz", {"kernel": np.ones(3)}):
+        with pytest.raises(
+            TypeError, match=r"set_weights expects a list of arrays, .* load_weights reads files. Received"
+        ):
+            model.set_weights(given)
+    for call in (lambda: load_model(tmp_path / "m.npz", False), lambda: model_from_json(model.to_json(), False)):
+        with pytest.raises(
+            TypeError, match=r"custom_objects must be a dict from name to class or function\. Received: F"
+        ):
+            call()
 
 
 def test_a_file_is_replaced_unless_told_otherwise(tmp_path):
