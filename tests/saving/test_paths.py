@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +12,6 @@ import pytest
 from minikeras.models import load_model, model_from_json, save_model
 from minikeras.saving import ModelFileError
 from tests.models.small import classifier
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_another_suffix_is_refused(tmp_path):
