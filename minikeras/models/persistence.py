@@ -106,6 +106,12 @@ def load_model(
                     raise ValueError(why)
                 if training is not None:
                     _compile(model, training, file)
+        if file.united and not (model.optimizer and file.state):  # a state that fits has shown it
+            warnings.warn(
+                f"{path}: what is named {', '.join(map(repr, file.united[:8]))} has the same weights in several models or "
+                "wrappers, and is taken for one layer",
+                stacklevel=2,
+            )
     _restore_streams(model, streams, path)
     return model
 

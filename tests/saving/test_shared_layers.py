@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -112,7 +113,13 @@ def test_layers_of_one_name_and_other_values_stay_several_in_files_that_say_noth
         towers(values).save(tmp_path / "m.h5")
         with h5py.File(tmp_path / "m.h5", "r+") as file:
             del file.attrs["minikeras"]
-        assert load_model(tmp_path / "m.h5").count_params() == parameters
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            assert load_model(tmp_path / "m.h5").count_params() == parameters
+        words = (
+            f"{tmp_path / 'm.h5'}: 'same' have the same weights in several models, and are taken for one layer in all"
+        )
+        assert [str(warning.message).startswith(words) for warning in said] == [True] * (parameters == 6)
 
 
 def test_keras_3_cannot_read_such_a_model_so_that_none_is_written(tmp_path):

@@ -4,7 +4,6 @@ import io
 import os
 import stat
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +11,6 @@ import pytest
 from minikeras import Sequential, layers
 from minikeras.saving import ModelFileError
 from minikeras.saving.atomic import atomic_write
-
-ROOT = Path(__file__).parents[2]
 
 
 def net(filters=4, units=3, **keywords):
