@@ -108,8 +108,8 @@ def load_model(
                     _compile(model, training, file)
         if file.united and not (model.optimizer and file.state):  # a state that fits has shown it
             warnings.warn(
-                f"{path}: what is named {', '.join(map(repr, file.united[:8]))} has the same weights in several models or "
-                "wrappers, and is taken for one layer",
+                f"{path}: what is named {', '.join(map(repr, file.united[:8]))} has the same weights in several models "
+                "or wrappers, and is taken for one layer",
                 stacklevel=2,
             )
     _restore_streams(model, streams, path)

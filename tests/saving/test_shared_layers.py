@@ -116,9 +116,7 @@ def test_layers_of_one_name_and_other_values_stay_several_in_files_that_say_noth
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             assert load_model(tmp_path / "m.h5").count_params() == parameters
-        words = (
-            f"{tmp_path / 'm.h5'}: 'same' have the same weights in several models, and are taken for one layer in all"
-        )
+        words = f"{tmp_path / 'm.h5'}: what is named 'same' has the same weights in several models"
         assert [str(warning.message).startswith(words) for warning in said] == [True] * (parameters == 6)
 
 
