@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from . import ops
 from .core.tensor import Tensor
 from .registry import Registry, get_custom_objects
 
-T = TypeVar("T", bound=type)
-
-registry = Registry("activation")
+registry = Registry("activation", partials=True)
 serialize = registry.serialize
 deserialize = registry.deserialize
 
@@ -208,17 +206,8 @@ def linear(x: Any) -> Any:
     return x
 
 
-_layers: dict[str, Any] = {}
+layer_classes: dict[str, Any] = {}  # layers that are activations, too, by their names; `layers` puts them here
 _LIKE_FUNCTIONS = ("ELU", "ReLU", "Softmax")  # layers whose defaults are those of the functions
-
-
-def layer(cls: T) -> T:
-    """Let a class of layers be an activation by its name, too, as in tf.keras (decorator).
-
-    A layer that is given as an activation has its configuration in files.
-    """
-    _layers[cls.__name__] = cls
-    return cls
 
 
 def get(identifier: Any) -> Callable[[Any], Tensor]:
@@ -234,11 +223,11 @@ def get(identifier: Any) -> Callable[[Any], Tensor]:
         return linear
     name = identifier.get("class_name") if isinstance(identifier, Mapping) else identifier
     named_function = isinstance(identifier, str) and identifier in _LIKE_FUNCTIONS
-    if isinstance(name, str) and name in _layers and name not in get_custom_objects() and not named_function:
+    if isinstance(name, str) and name in layer_classes and name not in get_custom_objects() and not named_function:
         config = {} if isinstance(identifier, str) else identifier.get("config")
         if not isinstance(config, Mapping):
             raise ValueError(f"The 'config' of activation {name!r} must be a dict. Received: {config!r:.100}")
-        return _layers[name].from_config(config)
+        return layer_classes[name].from_config(config)
     if hasattr(identifier, "compute_output_shape"):
         warnings.warn(
             f"{type(identifier).__name__} is a layer: add it to the model by itself rather than as the activation of "

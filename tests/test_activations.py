@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,13 @@ def test_the_slope_of_leaky_relu_is_that_of_tf_keras_for_each_spelling(identifie
     np.testing.assert_allclose(kernel(Tensor([[-1.0, 0.0]])).numpy(), [[-slope, -slope]], rtol=1e-6)
 
 
+def test_a_function_with_arguments_is_one_in_configurations_too():
+    function = functools.partial(activations.relu, alpha=0.5)
+    found = activations.get(activations.serialize(function))
+    np.testing.assert_array_equal(found(Tensor([[-2.0, 1.0]])).numpy(), [[-1.0, 1.0]])
+    assert activations.serialize(found) == {"class_name": "relu", "config": {"alpha": 0.5}}
+
+
 @pytest.mark.parametrize("name", ["ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax", "ThresholdedReLU"])
 def test_the_configuration_of_a_layer_is_the_layer(name):
     found = activations.get({"class_name": name, "config": {"name": "own"}})
@@ -175,7 +183,8 @@ def test_fused_names_stand_for_what_the_operations_apply(name):
         (1.5, "Cannot interpret the activation: .*Received: 1.5"),
         (True, "Cannot interpret the activation: .*Received: True"),
         (["relu"], r"Cannot interpret the activation: .*Received: \['relu'\]"),
-        ({"class_name": "relu", "config": {"alpha": 1}}, "activation 'relu' is a function and takes no configuration"),
+        ({"class_name": "relu", "config": {"slope": 1}}, "activation 'relu' is a function and takes no configuration"),
+        ({"class_name": "tanh", "config": {"x": 1}}, "activation 'tanh' is a function and takes no configuration"),
         ({"name": "relu"}, "Improper activation configuration"),
         ({"class_name": "LeakyReLU"}, "The 'config' of activation 'LeakyReLU' must be a dict. Received: None"),
         ({"class_name": "LeakyReLU", "config": {"alpha": -1}}, "alpha must be"),

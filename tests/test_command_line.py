@@ -233,6 +233,43 @@ def test_weights_of_a_broken_training_that_are_no_numbers_are_a_fault(capsys):
     assert (code, lines[-2:]) == (1, ["  FAULT: weights/1: 3 of 3 numbers are NaN or infinite", "  1 fault"])
 
 
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("m.h5", "HDF5 of Keras 2.2.4"),
+        ("w.weights.h5", "Keras 3's .weights.h5"),
+        ("keras3/models/resid.h5", "HDF5 of Keras 3.15.1"),
+        ("tf_keras/chain.h5", "HDF5 of Keras 2.21.0"),
+        ("m.safetensors", "safetensors"),
+    ],
+)
+def test_the_format_of_a_file_is_said(name, form, capsys):
+    pytest.importorskip("h5py")
+    path = name
+    if "/" in name:
+        path = os.fspath(Path(__file__).parent / "reference" / name)
+    else:
+        (model().save if name == "m.h5" else model().save_weights)(name)
+    code, lines, _ = outcome(capsys, "check", path)
+    assert code == 0
+    assert lines[0].startswith(f"{path}: {form}, ")
+
+
+@pytest.mark.parametrize("command", ["check m", "summary m", "diff m m", "convert m n.npz", "predict m x.npy y.npy"])
+def test_a_folder_is_no_file(command, capsys):
+    Path("m").mkdir()
+    assert outcome(capsys, *command.split()) == (2, [], "minikeras: m is a folder, and models and weights are files\n")
+    Path("m", "saved_model.pb").touch()
+    _, _, error = outcome(capsys, *command.split())
+    assert "m is a SavedModel of TensorFlow, which minikeras doesn't read: save it to .keras or .h5 there" in error
+
+
+def test_run_without_a_script_asks_for_no_more(capsys):
+    with pytest.raises(SystemExit):
+        main(["run"])
+    assert capsys.readouterr().err.endswith("the following arguments are required: SCRIPT\n")
+
+
 def test_a_file_of_keras_3_is_called_so_whatever_its_name(capsys):
     pytest.importorskip("h5py")
     model().save("m.keras")

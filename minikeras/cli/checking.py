@@ -12,7 +12,10 @@ from .. import saving
 from ..callbacks.backup import read_backup
 from ..layers.shapes import count
 from ..models import load_model
-from ..saving.npz import NpzReader
+from ..saving.hdf5 import MAGIC, Hdf5Reader
+from ..saving.keras2 import version_of
+from ..saving.keras3_weights import is_keras3
+from ..saving.npz import NpzReader, beginning
 from ..saving.states import is_state
 from .advice import advised
 from .contents import read_contents
@@ -52,9 +55,8 @@ def _conclude(faults: list[str]) -> bool:
 
 def _is_backup(path: str) -> bool:
     """Whether it is a file of `BackupAndRestore`."""
-    with open(path, "rb") as file:
-        if file.read(2) != b"PK" or saving.is_keras3(path):
-            return False
+    if not beginning(path).startswith(b"PK") or saving.is_keras3(path):
+        return False
     with NpzReader(path) as reader:
         return is_state(reader)
 
@@ -78,11 +80,11 @@ def _check_backup(path: str) -> bool:
 
 
 def _form(path: str) -> str:
-    with open(path, "rb") as file:
-        start = file.read(8)
-    if start == b"\x89HDF\r\n\x1a\n":
-        return "HDF5 of Keras"
-    if start[:2] == b"PK":
+    start = beginning(path)
+    if start.startswith(MAGIC):
+        with Hdf5Reader(path) as reader:
+            return "Keras 3's .weights.h5" if is_keras3(reader) else f"HDF5 of Keras {version_of(reader):.20}"
+    if start.startswith(b"PK"):
         return "Keras 3's .keras" if saving.is_keras3(path) else "minikeras's .npz"
     return "safetensors"
 

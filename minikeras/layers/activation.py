@@ -34,7 +34,6 @@ class AdvancedActivation(Layer):
         return elements(output_shape)
 
 
-@activations.layer
 class LeakyReLU(AdvancedActivation):
     """Rectifier with a slope below zero: ``x`` where positive, else ``alpha * x`` (Maas et al. 2013).
 
@@ -61,7 +60,6 @@ class LeakyReLU(AdvancedActivation):
         return ops.relu(inputs, self.alpha)
 
 
-@activations.layer
 class PReLU(AdvancedActivation):
     """Rectifier with a learned slope below zero: ``max(x, 0) + alpha * min(x, 0)`` (He et al. 2015).
 
@@ -135,7 +133,6 @@ class PReLU(AdvancedActivation):
         return ops.relu(inputs) - self.alpha * ops.relu(-inputs)
 
 
-@activations.layer
 class ELU(AdvancedActivation):
     """Exponential linear unit: ``x`` where positive, else ``alpha * (exp(x) - 1)`` (Clevert et al. 2016).
 
@@ -159,7 +156,6 @@ class ELU(AdvancedActivation):
         return ops.elu(inputs, alpha=self.alpha)
 
 
-@activations.layer
 class ThresholdedReLU(AdvancedActivation):
     """Rectifier with a threshold: ``x`` where it is greater than theta, else 0 (Konda et al. 2015).
 
@@ -186,7 +182,6 @@ class ThresholdedReLU(AdvancedActivation):
         return ops.where(ops.greater(inputs, self.theta), inputs, 0.0)
 
 
-@activations.layer
 class Softmax(AdvancedActivation):
     """``exp(x) / sum(exp(x))``: positive values that sum to one along an axis.
 
@@ -231,7 +226,6 @@ class Softmax(AdvancedActivation):
         return keep_places(input_shape, mixed=[axis], channels=[axis] if axis == len(input_shape) - 2 else [])
 
 
-@activations.layer
 class ReLU(AdvancedActivation):
     """Rectified linear unit (Nair and Hinton 2010) with a limit, a slope and a threshold.
 
@@ -272,3 +266,6 @@ def as_axis(value: Any, owner: Layer, argument: str = "axis") -> int:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value == 0:
         raise ValueError(f"{owner}: {argument} must be an integer other than 0, the batch. Received: {value!r}")
     return int(value)
+
+
+activations.layer_classes.update((cls.__name__, cls) for cls in (ELU, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU))

@@ -51,7 +51,11 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
 
 
 def _words(config: Mapping[str, Any]) -> Any:
-    return config.get("class_name"), config.get("config")
+    """What describes a layer, wherever it is; the shape of its input is said only where a Sequential begins with it."""
+    inside = config.get("config")
+    if isinstance(inside, Mapping):
+        inside = {key: value for key, value in inside.items() if key != "batch_input_shape"}
+    return config.get("class_name"), inside
 
 
 @contextmanager

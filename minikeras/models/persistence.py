@@ -46,6 +46,9 @@ def save_model(
         ValueError: If the path has another suffix, or a layer has something without a name in its configuration.
     """
     saving.check_path(filepath, "save", overwrite)
+    checks.flag("save", "include_optimizer", include_optimizer)
+    if not hasattr(model, "optimizer"):
+        raise TypeError(f"save writes models, and no other layers. Received: {model!r:.200}")
     if not model.built:
         raise RuntimeError(f"{model}: save needs a built model. Give the first layer an input_shape, or call build")
     training = _training_config(model) if include_optimizer and model.optimizer is not None else None
@@ -81,7 +84,9 @@ def load_model(
         True
     """
     path = checks.path("load_model", "filepath", filepath)
-    with CustomObjectScope(custom_objects or {}), saving.open_model(filepath) as file:
+    checks.flag("load_model", "compile", compile)
+    given = {} if custom_objects is None else custom_objects
+    with CustomObjectScope(given), saving.open_model(filepath) as file:
         with _named(path, "the model can't be made of it"):
             training, streams = file.description["training"], file.description["streams"]
             with limited_weights(file.elements), shared():
@@ -101,6 +106,12 @@ def load_model(
                     raise ValueError(why)
                 if training is not None:
                     _compile(model, training, file)
+        if file.united and not (model.optimizer and file.state):  # a state that fits has shown it
+            warnings.warn(
+                f"{path}: what is named {', '.join(map(repr, file.united[:8]))} has the same weights in several models "
+                "or wrappers, and is taken for one layer",
+                stacklevel=2,
+            )
     _restore_streams(model, streams, path)
     return model
 

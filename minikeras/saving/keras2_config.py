@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..layers import registry
 from . import keras1, keras2, keras3, tf_keras
 from .configurations import described, dicts, parse, text_of
 from .errors import WEIGHTS_ALONE, NoModelError
@@ -67,6 +68,26 @@ def read(reader: Hdf5Reader) -> dict[str, Any]:
         "iterations": own["iterations"],
     }
     return {**description, "training": compiled}
+
+
+def from_json(config: dict[str, Any]) -> dict[str, Any]:
+    """The architecture that a version of Keras described by ``to_json``, in the terms of minikeras.
+
+    Args:
+        config: What the text says.
+
+    Raises:
+        ValueError: If it can't be read.
+    """
+    version = config.get("keras_version")
+    try:
+        if "module" in config:  # Keras 3 doesn't say its version
+            return tf_keras.model_from_keras3(config)
+        if isinstance(version, str):
+            _translate(config, version)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ValueError(f"the description of the model can't be read: {type(error).__name__}: {error}") from error
+    return config
 
 
 def _translate(config: dict[str, Any], version: str) -> None:
@@ -152,7 +173,7 @@ def _make_inputs_explicit(model: Any) -> None:
                 given["name"] = f"{first.get('name', 'first')}_input"
                 inside.insert(0, {"class_name": "InputLayer", "config": given})
         for inner in (config.get("layer"), config.get("activation")):
-            if isinstance(inner, dict):
+            if isinstance(inner, dict) and inner["class_name"] in registry:
                 inner |= {"module": "keras.layers", "registered_name": None}
 
 

@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from ..layers.catalog import NUMBER
 from . import tf_keras
 from .archive import Archive
 from .atomic import atomic_write
-from .configurations import LONGEST, parse, text_of
+from .configurations import LONGEST, dicts, parse, text_of
 from .errors import ModelFileError
 from .hdf5 import Hdf5Reader, fill_hdf5, require_h5py
 from .keras2 import of_keras3
@@ -153,10 +154,15 @@ def write_model(
             warnings.warn(f"{os.fspath(path)}: Keras 3 will load it without compiling it. {error}", stacklevel=4)
         if state:
             state = keras3_state(name, training["optimizer"]["config"], training["iterations"], state)
-    metadata = {
-        "keras_version": VERSION,
-        "minikeras": {"training": training, "streams": description["streams"]},
-    }
+    streams = description["streams"]
+    if streams and any(NUMBER in item for item in dicts(description["model"])):
+        warnings.warn(
+            f"{os.fspath(path)}: a layer without weights is part of several models, and becomes several layers there: "
+            "random numbers go on in another way. An .npz file holds everything",
+            stacklevel=4,
+        )
+        streams = []
+    metadata = {"keras_version": VERSION, "minikeras": {"training": training, "streams": streams}}
     texts = {_METADATA: text_of(metadata).encode(), _CONFIG: text_of(config).encode()}
     weights = io.BytesIO()
     fill_hdf5(weights, *weights_content(layers, state, name.lower()))

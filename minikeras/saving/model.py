@@ -17,7 +17,7 @@ from .errors import A_TRAINING, WEIGHTS_ALONE, WITHOUT_TRAINING, NoModelError
 from .hdf5 import MAGIC, Hdf5Reader, write_hdf5
 from .keras3_optimizers import State
 from .matching import LayerWeights, WeightsFile, match
-from .npz import ModelFileError, NpzReader, refuse_other_formats, write_npz
+from .npz import ModelFileError, NpzReader, beginning, refuse_other_formats, write_npz
 from .safetensors import is_safetensors
 from .sharing import unite
 from .states import is_state
@@ -65,6 +65,7 @@ class ModelFile:
         state: The shapes of the arrays of the optimizer's state.
         elements: How many numbers the weights may have at most.
         layout: How the state is kept, if not as the optimizer's `get_weights` gives it.
+        united: Names of layers that the file describes several times, and that are taken for one each.
     """
 
     description: dict[str, Any]
@@ -73,6 +74,7 @@ class ModelFile:
     elements: int
     _read_state: Callable[[int], np.ndarray]
     layout: State | None = None
+    united: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         listed = [found["layers"] for found in dicts(self.description.get("model")) if "layers" in found]
@@ -121,8 +123,7 @@ def open_model(path: str | os.PathLike[str]) -> AbstractContextManager[ModelFile
         ModelFileError: If it is damaged, of a newer format, or holds weights only.
         ImportError: If it takes h5py, which isn't installed.
     """
-    with open(path, "rb") as file:
-        start = file.read(9)
+    start = beginning(path)
     if is_safetensors(start):
         raise NoModelError(f"{os.fspath(path)} holds no model, only weights. {WEIGHTS_ALONE}")
     if start.startswith(MAGIC):
@@ -154,8 +155,8 @@ def _open_keras2(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
         layout = description.pop("state")
         state = _readable(description, lambda: keras2.state_names(reader))
         weights = keras2.Keras2Weights(reader)
-        if keras2_config.OWN not in reader.attributes[""]:
-            unite(description["model"], weights.is_one)
+        own = keras2_config.OWN in reader.attributes[""]
+        united = [] if own else unite(description["model"], weights.is_one)
         yield ModelFile(
             description,
             weights,
@@ -163,6 +164,7 @@ def _open_keras2(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
             _elements(weights),
             lambda index: reader.read(state[index]),
             layout,
+            united,
         )
 
 

@@ -56,19 +56,26 @@ def complete(model: dict[str, Any]) -> None:
             )
 
 
-def unite(model: dict[str, Any], is_one: Callable[[str], bool]) -> None:
+def unite(model: dict[str, Any], is_one: Callable[[str], bool]) -> list[str]:
     """Number the descriptions of layers that a file has no numbers of.
 
     Args:
         model: The configuration in the terms of minikeras.
         is_one: Whether the layers of a name have one set of weights in all models.
+
+    Returns:
+        The names of these layers.
     """
     items = _layers(model)
     first = 1 + max((item[NUMBER] for item in items if NUMBER in item), default=0)
+    united = []
     for number, same in enumerate(_alike(items), first):
-        if not any(NUMBER in item for item in same) and is_one(same[0]["config"]["name"]):
+        name = same[0]["config"]["name"]
+        if not any(NUMBER in item for item in same) and is_one(name):
+            united.append(name)
             for item in same:
                 item[NUMBER] = number
+    return united
 
 
 def _layers(model: dict[str, Any]) -> list[dict[str, Any]]:

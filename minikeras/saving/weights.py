@@ -18,7 +18,7 @@ from .errors import A_TRAINING, ModelFileError
 from .hdf5 import MAGIC, Hdf5Reader, require_h5py, write_hdf5
 from .keras3_places import places
 from .matching import LayerWeights, Pairs, WeightsFile, in_order, match
-from .npz import NpzReader, refuse_other_formats, write_npz
+from .npz import NpzReader, beginning, refuse_other_formats, write_npz
 from .states import is_state
 
 # A file of a whole model has a member of this name, and its weights under this prefix.
@@ -68,6 +68,7 @@ def check_path(path: str | os.PathLike[str], use: str, overwrite: bool = True, w
         ImportError: If the file needs h5py, which isn't installed.
     """
     checks.path(use, "filepath", path)
+    checks.flag(use, "overwrite", overwrite)
     if holds_weights_only(path):
         if not weights:
             raise ValueError(
@@ -187,8 +188,7 @@ def open_weights(path: str | os.PathLike[str]) -> AbstractContextManager[Weights
         FileNotFoundError: If there is no such file.
         ModelFileError: If it is damaged.
     """
-    with open(path, "rb") as file:
-        start = file.read(9)
+    start = beginning(path)
     if safetensors.is_safetensors(start):
         return safetensors.open_weights(path)
     for magic, opener in _FORMATS.items():

@@ -111,8 +111,10 @@ def test_kernels_of_keras_1_are_put_in_the_order_of_today(case, tmp_path):
     assert found["kernel_constraint"]["config"] == {"max_value": 3, "axis": 0}
 
 
-@pytest.mark.parametrize("case", [*OLD_LAYERS])
-@pytest.mark.parametrize("holder", ["none", "a wrapper", "a model"])
+@pytest.mark.parametrize(
+    ("case", "holder"),
+    [*((case, "none") for case in OLD_LAYERS), ("steps", "a wrapper"), ("transposed, channels first", "a model")],
+)
 def test_kernels_in_files_of_weights_are_turned_for_the_layers_that_they_are_for(case, holder, tmp_path):
     layer, shape, _, _, stored = OLD_LAYERS[case]
     made = type(layer).from_config(layer.get_config())

@@ -10,7 +10,7 @@ import pytest
 import minikeras
 from minikeras import Sequential, layers, optimizers
 from minikeras.callbacks import ModelCheckpoint
-from minikeras.models import Model, load_model
+from minikeras.models import Model, load_model, model_from_json
 from minikeras.saving import ModelFileError
 from tests.models.small import classifier
 from tests.saving.files import LABELS, X, names_in, same_weights
@@ -136,6 +136,16 @@ def test_bilinear_upsampling_of_a_file_of_2_2_4_samples_at_corners(tmp_path):
         file.attrs["keras_version"] = b"2.2.4"
     np.testing.assert_allclose(load_model(tmp_path / "m.h5").predict(x)[0, :, 0, 0], [0, 2, 4, 4])
     np.testing.assert_allclose(model.predict(x)[0, :, 0, 0], [0, 1, 3, 4])
+
+
+def test_bilinear_upsampling_in_json_of_2_2_4_samples_at_corners():
+    model, x = bilinear()
+    text = json.loads(model.to_json())
+    del text["config"]["layers"][0]["config"]["half_pixel_centers"]  # which Keras doesn't know
+    for version, expected in (("2.2.4", [0, 2, 4, 4]), ("2.3.1", [0, 1, 3, 4]), ("2.15.0", [0, 1, 3, 4])):
+        made = model_from_json(json.dumps({**text, "keras_version": version}))
+        np.testing.assert_allclose(made.predict(x)[0, :, 0, 0], expected)
+    np.testing.assert_allclose(model_from_json(model.to_json()).predict(x)[0, :, 0, 0], [0, 1, 3, 4])
 
 
 @pytest.mark.parametrize("centred", [True, False])

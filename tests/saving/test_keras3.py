@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zipfile
 
 import numpy as np
@@ -84,6 +85,14 @@ def test_layers_as_activations_come_back(tmp_path):
     slopes = [item["config"].get("negative_slope") for item in found]
     assert slopes == [0.3, 0.1, 0.0, None]  # as Keras 3 calls them
     assert {item["module"] for item in found} == {"keras.layers"}
+
+
+def test_activations_with_arguments_come_back_where_keras_3_need_not_read_them(tmp_path):
+    activation = functools.partial(minikeras.activations.leaky_relu, negative_slope=0.5)
+    model = Sequential([layers.Dense(3, activation=activation, input_dim=2)])
+    for suffix in ("npz", "h5"):
+        model.save(tmp_path / f"m.{suffix}")
+        np.testing.assert_array_equal(load_model(tmp_path / f"m.{suffix}").predict(X), model.predict(X))
 
 
 def test_an_activation_with_weights_of_its_own_comes_back_and_keras_3_has_none(tmp_path):

@@ -33,6 +33,10 @@ h5py = pytest.importorskip("h5py")
         (layers.TimeDistributed(layers.ThresholdedReLU(name="inner")), "ThresholdedReLU 'inner'"),
         (layers.Lambda(np.abs, output_shape=(2, 2, 2)), "Lambda 'odd'"),
         (layers.Activation("hard_sigmoid"), "Keras 3 means by it minikeras's 'hard_sigmoid6'"),
+        (
+            layers.Dense(2, activation={"class_name": "relu", "config": {"alpha": 0.5}}),
+            r"Dense 'odd': a \.keras file can't hold arguments of the activation 'relu'",
+        ),
         (layers.Conv2DTranspose(2, 1, groups=2), "Conv2DTranspose 'odd': .* groups=2, which Keras 3 lacks"),
         (layers.UpSampling2D(interpolation="bilinear", half_pixel_centers=False), "half_pixel_centers=False"),
     ],

@@ -124,6 +124,37 @@ def test_a_file_predicts_and_trains_on_as_where_it_was_written(path):
         )
 
 
+@pytest.mark.parametrize("name", ["graph", "chain", "rectified"])
+def test_weights_of_keras_3_go_into_the_model_of_its_json(name):
+    path = WRITTEN / f"{name}.keras"
+    arrays = np.load(path.with_suffix(".npz"))
+    model = model_from_json(json.dumps(config_of(path)))  # what to_json gives there
+    model.load_weights(path)
+    x = several(arrays, "x")
+    found = model.predict(x if len(x) > 1 else x[0])
+    for own, its in zip(found if isinstance(found, list) else [found], several(arrays, "after"), strict=True):
+        close(own, its)
+
+
+def test_weights_of_tf_keras_go_into_the_model_of_its_json():
+    path = TF_KERAS / "graph.h5"
+    with h5py.File(path) as file:
+        text = {**json.loads(file.attrs["model_config"]), "keras_version": "2.21.0", "backend": "tensorflow"}
+    model = model_from_json(json.dumps(text))
+    model.load_weights(path)
+    arrays = np.load(path.with_suffix(".npz"))
+    close(model.predict(arrays["x"]), arrays["after"])
+
+
+@pytest.mark.parametrize(
+    "text", [{"module": "keras", "class_name": "Sequential"}, {"class_name": "Model", "config": {"layers": 3}}, {}]
+)
+@pytest.mark.parametrize("version", ["1.2.2", "2.2.4", "2.15.0", "3.15.1"])
+def test_json_of_no_model_is_refused(version, text):
+    with pytest.raises((ValueError, TypeError)):
+        model_from_json(json.dumps({**text, "keras_version": version}))
+
+
 def test_the_arguments_of_compile_keep_their_meaning():
     model = load_model(WRITTEN / "graph.keras")
     config = model.optimizer.get_config()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
 
 import minikeras
 from minikeras import Sequential, layers
-from minikeras.layers import Input
-from minikeras.models import Model, load_model
+from minikeras.layers import Input, catalog
+from minikeras.models import Model, load_model, model_from_json
 from minikeras.saving import ModelFileError
 from tests.saving.files import TF_KERAS, WRITTEN, config_of, rewritten, same_weights
 
@@ -22,7 +23,7 @@ DATA = RNG.normal(size=(8, 3)), RNG.normal(size=(8, 3))
 def shared():
     """A layer of a graph, a graph in it, two chains and a wrapper; and a model of a model and of the graph."""
     minikeras.set_seed(1)
-    both, x, y = layers.Dense(3, activation="tanh", name="both"), Input((3,)), Input((3,))
+    both, x, y = layers.Dense(3, "tanh", name="both", input_shape=(3,)), Input((3,)), Input((3,))
     one = Sequential([both, layers.Dense(3)], name="one")
     other = Sequential([layers.Dropout(0.5), both], name="other")
     inner = Model(y, layers.Dense(3)(both(y)), name="inner")
@@ -54,6 +55,15 @@ def test_a_layer_of_several_models_is_one_in_files_and_trains_on_bit_for_bit(suf
     same_weights(model, loaded)
     loaded.save(tmp_path / f"again.{suffix}")
     same_weights(load_model(tmp_path / f"again.{suffix}"), loaded)
+
+
+def test_a_layer_of_several_models_is_one_in_json():
+    model = shared()
+    loaded = model_from_json(model.to_json())
+    assert len(holders_of_one(loaded)) == 1
+    loaded.set_weights(model.get_weights())
+    np.testing.assert_array_equal(loaded.predict(DATA[0]), model.predict(DATA[0]))
+    assert "shared_object_id" not in towers((1.0, 2.0)).to_json()
 
 
 def test_weights_of_a_layer_of_several_models_are_in_each_of_them(tmp_path):
@@ -103,13 +113,33 @@ def test_layers_of_one_name_and_other_values_stay_several_in_files_that_say_noth
         towers(values).save(tmp_path / "m.h5")
         with h5py.File(tmp_path / "m.h5", "r+") as file:
             del file.attrs["minikeras"]
-        assert load_model(tmp_path / "m.h5").count_params() == parameters
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            assert load_model(tmp_path / "m.h5").count_params() == parameters
+        words = f"{tmp_path / 'm.h5'}: what is named 'same' has the same weights in several models"
+        assert [str(warning.message).startswith(words) for warning in said] == [True] * (parameters == 6)
 
 
 def test_keras_3_cannot_read_such_a_model_so_that_none_is_written(tmp_path):
     with pytest.raises(ValueError, match=r"^'.*' and '.*' have a layer in common, and Keras 3 can't read such a model"):
         shared().save(tmp_path / "m.keras")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_random_numbers_of_a_layer_of_several_models_go_on_or_it_is_said(tmp_path):
+    minikeras.set_seed(0)
+    drop, x = layers.Dropout(0.5), Input((3,))
+    chains = [Sequential([layers.Dense(3, input_dim=3), drop, layers.Dropout(0.2)]) for _ in range(2)]
+    model = Model(x, layers.Add()([chain(x) for chain in chains]))
+    model.compile("sgd", "mse")
+    model.fit(*DATA, verbose=0)
+    for suffix in ("npz", "h5"):
+        model.save(tmp_path / f"m.{suffix}")
+    with pytest.warns(UserWarning, match=r"m\.keras: a layer without weights is part of several models"):
+        model.save(tmp_path / "m.keras")
+    loaded = [load_model(tmp_path / f"m.{suffix}") for suffix in ("npz", "h5", "keras")]
+    loss = model.train_on_batch(*DATA)
+    assert [other.train_on_batch(*DATA) == loss for other in loaded] == [True, True, False]
 
 
 def both_in(config):
@@ -144,12 +174,13 @@ def test_one_layer_in_different_words_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("number", [None, True, "1", 1.0, [1], {}])
-def test_numbers_that_are_none_make_layers_of_their_own(number, tmp_path):
-    path = tmp_path / "m.h5"
-    towers((1.0, 2.0)).save(path)
-    with h5py.File(path, "r+") as file:
-        config = json.loads(file.attrs["model_config"])
-        for layer in config["config"]["layers"]:
-            layer["shared_object_id"] = number
-        file.attrs["model_config"] = json.dumps(config)
-    assert load_model(path).count_params() == 12
+def test_numbers_that_are_none_make_layers_of_their_own(number):
+    described = {"class_name": "Dense", "config": {"units": 2}, catalog.NUMBER: number}
+    with catalog.shared():
+        assert layers.deserialize(described) is not layers.deserialize(described)
+        assert layers.deserialize({**described, catalog.NUMBER: 1}) is layers.deserialize(
+            {**described, catalog.NUMBER: 1}
+        )
+    assert layers.deserialize({**described, catalog.NUMBER: 1}) is not layers.deserialize(
+        {**described, catalog.NUMBER: 1}
+    )
