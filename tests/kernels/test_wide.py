@@ -72,7 +72,7 @@ def test_wide_results_of_some_images_after_the_other_are_the_same(forced, monkey
         x, w, y, g = (
             rng.standard_normal(s) for s in ((5, 4, width, 3), (3, 3, 3, 4), (5, 4, width, 4), (5, 4, width, 4))
         )
-        got = kernels.relu_conv_gradients(
+        got = kernels.conv_gradients(
             g, x, w, y, needs=(True,) * 3, input_size=x.shape[1:-1], window=(3, 3), groups=1, **steps
         )
         masked = np.where(y > 0, g, 0)

@@ -25,7 +25,7 @@ from ..product import matmul
 from ..winograd import MOST_CHANNELS
 from . import indirect, product, wide, winograd
 from .activation import pass_and_sum, relu_grad
-from .jit import is_covered, plain
+from .jit import FLOATS, plain
 from .packing import Cut, Own
 from .sharing import Task, parts_of, run
 
@@ -159,11 +159,11 @@ def depthwise_kernel_grad(
     return _kernel_grad(x, g, way).reshape(*window, channels, -1)
 
 
-def relu_conv_gradients(
+def conv_gradients(
     delta: np.ndarray,
     x: np.ndarray | None,
     w: np.ndarray | None,
-    y: np.ndarray,
+    y: np.ndarray | None = None,
     *,
     needs: tuple[bool, bool, bool],
     input_size: Ints,
@@ -173,8 +173,11 @@ def relu_conv_gradients(
     dilation: Ints,
     groups: int = 1,
 ) -> Gradients:
-    """As `minikeras.kernels.relu_conv_gradients`: some images at a time, whose cotangents stay in cache."""
-    slide, filters = Slide(window, strides, dilation, padding), y.shape[-1]
+    """As `minikeras.kernels.conv_gradients`: behind relu some images at a time, whose cotangents stay in cache."""
+    slide, filters = Slide(window, strides, dilation, padding), delta.shape[-1]
+    kernels, steps = (relu_grad, conv_input_grad, conv_kernel_grad), {**_named(slide), "groups": groups}
+    if y is None:
+        return one_by_one(kernels, (delta, x, w, y), needs, input_size, window, steps)
     given = [array for array in (x, w) if array is not None]
     step = max(CHUNK_BYTES // max(y[:1].nbytes, 1), 1)
     is_unusual = groups > 1 or 0 in input_size or not _is_covered(delta, y, *given) or len(y) < 4 * step
@@ -186,7 +189,6 @@ def relu_conv_gradients(
         forth, how = _kernel_way(x, y, slide, 1)
         is_unusual = how != DIRECT or forth.room(y.shape[1:-1]) != y.shape[1:-1]
     if is_unusual:
-        kernels, steps = (relu_grad, conv_input_grad, conv_kernel_grad), {**_named(slide), "groups": groups}
         return one_by_one(kernels, (delta, x, w, y), needs, input_size, window, steps)
     delta, y = plain(delta), plain(y)
     parts = parts_of(len(y), 2 * y.size * math.prod(window))
@@ -211,7 +213,9 @@ def relu_conv_gradients(
 
 
 def _is_covered(x: np.ndarray, *others: np.ndarray | None) -> bool:
-    return x.ndim <= 5 and is_covered(x, *others) and all(a is None or a.size > 0 for a in (x, *others))
+    if x.ndim > 5 or not x.size or x.dtype not in FLOATS:
+        return False
+    return all([array is None or (array.dtype == x.dtype and array.size > 0) for array in others])
 
 
 def _is_sparse(slide: Slide) -> bool:
