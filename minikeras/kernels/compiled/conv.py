@@ -215,7 +215,7 @@ def conv_gradients(
 def _is_covered(x: np.ndarray, *others: np.ndarray | None) -> bool:
     if x.ndim > 5 or not x.size or x.dtype not in FLOATS:
         return False
-    return all([array is None or (array.dtype == x.dtype and array.size > 0) for array in others])
+    return all(array is None or (array.dtype == x.dtype and array.size > 0) for array in others)
 
 
 def _is_sparse(slide: Slide) -> bool:
