@@ -17,7 +17,7 @@ from ..core import tiers
 from .blocks import Block, input_blocks, windows
 from .epilogue import add_bias_and_activate
 from .geometry import Ints, Slide
-from .product import matmul
+from .product import matmul, product_of_columns, product_of_rows, rows_apart, sum_of_outer_products
 
 _A = np.array([[1, 0, 0, 0], [1, 1, 1, 1], [1, -1, 1, -1], [1, 2, 4, 8], [1, -2, 4, -8], [0, 0, 0, 1]])
 _B = np.array(
@@ -32,6 +32,9 @@ _B = np.array(
 )
 _G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
 _AA, _BB, GG = (np.kron(matrix, matrix) for matrix in (_A, _B, _G))
+
+_ONE = 7
+"""The product whose transform is 1 everywhere: what is added to it is added to all results of a tile."""
 
 MOST_CHANNELS = 640
 """Channels up to which the rounding errors of `docs/performance.md` hold."""
@@ -77,17 +80,26 @@ def convolve(
     channels, filters = w.shape[1:]
     back = _AA.T.astype(x.dtype)
     for (images, rows), data in _input_tiles(x, out.shape[1:-1], slide, filters, w.nbytes):
-        count, height, width = data.shape[1:4]
-        products = np.matmul(data.reshape(36, -1, channels), w)
-        results = np.matmul(back, products.reshape(36, -1)).reshape(-1, filters)
-        add_bias_and_activate(results, bias, activation)
-        target = out[images, 4 * rows.start : 4 * rows.stop]
-        shape = (count, 4 * height, 4 * width, filters)
-        pixels = target if target.shape == shape and target.flags.c_contiguous else np.empty(shape, out.dtype)
-        tiles = results.reshape(4, 4, count, height, width, filters).transpose(2, 3, 0, 4, 1, 5)
-        pixels.reshape(tiles.shape)[...] = tiles
-        if pixels is not target:
-            target[...] = pixels[:, : target.shape[1], : target.shape[2]]
+        tiles = data[0].size // channels
+        products = rows_apart(36, tiles * filters, data.dtype)
+        product_of_rows(data.reshape(36, tiles, channels), w, out=products.reshape(36, tiles, filters))
+        if bias is not None:
+            products[_ONE].reshape(tiles, filters)[...] += bias
+        results = product_of_columns(back, products)
+        squares = results.reshape(4, 4, *data.shape[1:4], filters).transpose(2, 3, 0, 4, 1, 5)
+        _write_squares(squares, out[images, 4 * rows.start : 4 * rows.stop], activation)
+
+
+def _write_squares(squares: np.ndarray, out: np.ndarray, activation: str | None) -> None:
+    """Put tiles (N, rows, 4, columns, 4, F) in their places in `out`, at whose edges they may be cut off."""
+    height, width = (size // 4 for size in out.shape[1:3])
+    for row, tall in ((slice(height), 4), (slice(height, None), out.shape[1] % 4)):
+        for column, wide in ((slice(width), 4), (slice(width, None), out.shape[2] % 4)):
+            some = squares[:, row, :tall, column, :wide]
+            if some.size:
+                place = out[:, 4 * (row.start or 0) :, 4 * (column.start or 0) :]
+                place = place[:, : tall * some.shape[1], : wide * some.shape[3]]
+                add_bias_and_activate(some, None, activation, place.reshape(some.shape))
 
 
 def kernel_grad(x: np.ndarray, g: np.ndarray, slide: Slide) -> np.ndarray:
@@ -105,7 +117,7 @@ def kernel_grad(x: np.ndarray, g: np.ndarray, slide: Slide) -> np.ndarray:
     total = np.zeros((36, channels, filters), np.result_type(x, g))
     inputs = _input_tiles(x, g.shape[1:-1], slide, filters, total.nbytes)
     for (_, data), cotangent in zip(inputs, _cotangent_tiles(g, channels, total.nbytes), strict=True):
-        total += np.matmul(data.reshape(36, -1, channels).swapaxes(1, 2), cotangent.reshape(36, -1, filters))
+        total += sum_of_outer_products(data.reshape(36, -1, channels), cotangent.reshape(36, -1, filters))
     return total
 
 
@@ -140,11 +152,14 @@ def _transformed(
     """The tiles of `x`, as columns multiplied by `matrix`."""
     matrix = matrix.astype(x.dtype)
     channels = x.shape[-1]
-    row_bytes = 36 * counts[1] * (channels + others) * x.itemsize
+    row_bytes = 36 * counts[1] * (channels + others) * x.itemsize // 2  # half: its arrays aren't used all at once
     for block, part in input_blocks(x, counts, slide, row_bytes=row_bytes, at_least=at_least):
         view = windows(part, (block[1].stop - block[1].start, counts[1]), slide)[:, 0]
-        columns = view.transpose(3, 4, 0, 1, 2, 5).reshape(matrix.shape[1], -1)
-        yield block, np.matmul(matrix, columns).reshape(36, *view.shape[:3], channels)
+        view = view.transpose(3, 4, 0, 1, 2, 5)
+        columns = rows_apart(matrix.shape[1], math.prod(view.shape[2:]), x.dtype)
+        columns.reshape(view.shape)[...] = view
+        transformed = product_of_columns(matrix, columns, out=rows_apart(36, columns.shape[1], x.dtype))
+        yield block, transformed.reshape(36, *view.shape[2:])
 
 
 def _tiles(sizes: Ints) -> Ints:

@@ -94,7 +94,7 @@ CONVOLUTIONS = {
     "by position, row by row, 1-D": ({"position, row by row"}, (256,), (3,), 6, 4, {}, None),
     "by Winograd": ({"winograd"}, (11, 12), (3, 3), 16, 32, {}, "relu"),
     "by Winograd, cut in rows": ({"winograd"}, (43, 8), (3, 3), 32, 16, {}, "relu"),
-    "by Winograd, tiles that fit": ({"winograd"}, (14, 10), (3, 3), 16, 32, {"padding": 0}, "no bias"),
+    "by Winograd, tiles that fit": ({"winograd"}, (22, 18), (3, 3), 16, 32, {"padding": 0}, "no bias"),
     "of one channel per group": ({"depthwise, rows"}, (6, 7), (3, 3), 3, 6, {"groups": 3}, "tanh"),
 }
 
