@@ -34,12 +34,12 @@ def blocks(images: int, rows: int, row_bytes: int, at_least: int = 0) -> Iterato
     limit = max(BLOCK_BYTES, at_least)
     if rows * row_bytes <= limit:
         every_row = slice(0, rows)
-        for part in _parts(images, limit // max(rows * row_bytes, 1)):
+        for part in parts(images, limit // max(rows * row_bytes, 1)):
             yield part, every_row
     else:
         fit = max(limit // row_bytes, 1)
         for image in range(images):
-            for part in _parts(rows, fit):
+            for part in parts(rows, fit):
                 yield slice(image, image + 1), part
 
 
@@ -68,7 +68,8 @@ def over_blocks(work: Callable[[slice], Result], *arrays: np.ndarray) -> list[Re
     return [result for results in shares for result in results]
 
 
-def _parts(length: int, fit: int) -> Iterator[slice]:
+def parts(length: int, fit: int) -> Iterator[slice]:
+    """Cut `range(length)` into slices of at most `fit`, as even as possible."""
     if length <= fit:
         if length:
             yield slice(0, length)
