@@ -180,7 +180,8 @@ def _kernel_grad_by_tap(x: np.ndarray, g: np.ndarray, slide: Slide, groups: int)
     channels, filters, sizes = x.shape[-1] // groups, g.shape[-1], g.shape[1:-1]
     total = np.zeros((groups, math.prod(slide.window) * channels, filters // groups), np.result_type(x, g))
     for block, columns, _ in columns_by_tap(x, sizes, slide, groups=groups, filters=filters, whole_rows=False):
-        total += sum_of_outer_products(columns.swapaxes(-1, -2), _grouped(g[block], groups))  # (G, taps C/G, positions) @ (G, positions, F/G)
+        # (G, taps C/G, positions) @ (G, positions, F/G)
+        total += sum_of_outer_products(columns.swapaxes(-1, -2), _grouped(g[block], groups))
     return np.ascontiguousarray(total.swapaxes(0, 1)).reshape(*slide.window, channels, filters)
 
 
@@ -238,7 +239,8 @@ def _convolve_by_position(
     filters, sizes = w.shape[-1], out.shape[1:-1]
     rowwise = groups == 1 and lowers_rowwise(sizes, slide, x.shape[-1], filters)
     rows = slide.window[0] if rowwise else 1
-    kernels = np.ascontiguousarray(w).reshape(rows, -1, groups, filters // groups).swapaxes(1, 2)[:, :, None]  # (rows, G, 1, taps C/G, F/G)
+    kernels = np.ascontiguousarray(w).reshape(rows, -1, groups, filters // groups)
+    kernels = kernels.swapaxes(1, 2)[:, :, None]  # (rows, G, 1, taps C/G, F/G)
     for block, columns in columns_by_position(x, sizes, slide, groups=groups, filters=filters, rowwise=rowwise):
         target = out[block]
         result = target if target.flags.c_contiguous else np.empty(target.shape, out.dtype)
@@ -320,7 +322,7 @@ def _scatter_products(
         products = np.empty((len(target), *g.shape[1:-1], channels), out.dtype)
         target[...] = 0
         for kernel, (outputs, inputs) in zip(kernels, pairs, strict=True):
-            np.matmul(cotangent, kernel, out=products.reshape(-1, channels))
+            product_of_rows(cotangent, kernel, out=products.reshape(-1, channels))
             target[(slice(None), *inputs)] += products[(slice(None), *outputs)]
         add_bias_and_activate(target, bias, activation)
 

@@ -2,8 +2,8 @@
 
 Tiles of 4 x 4 results are made of 6 x 6 inputs by 36 products per pair of channels, where the definition takes 144:
 ``Y = A' ((G w G') * (B' d B)) A`` (' transposes), and the gradient in the kernel is ``G' ((B' d B) * (A dY A')) G``.
-Sums over channels turn the products into 36 GEMMs. So that the transforms are GEMMs too, which read the inputs and write
-the results where they lie, a row of tiles is transformed along its width at once, by a banded matrix.
+Sums over channels turn the products into 36 GEMMs. So that the transforms are GEMMs too, which read inputs and write
+results where they lie, a row of tiles is transformed along its width at once, by a banded matrix.
 """
 
 from __future__ import annotations
