@@ -10,11 +10,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..core.threads import spread
+from ..core.threads import is_shared, spread
 from .geometry import Ints, Slide, window_span
 
 BLOCK_BYTES = 1 << 20
 """What a block's temporary arrays may take: about half of a core's second-level cache."""
+
+SHARED = 3
+"""How much larger blocks are while threads share the work: between two calls of NumPy they may wait for each other."""
 
 Block = tuple[slice, slice]
 Result = TypeVar("Result")
@@ -31,7 +34,7 @@ def blocks(images: int, rows: int, row_bytes: int, at_least: int = 0) -> Iterato
     Yields:
         (slice of images, slice of rows): Whole images where one fits, else rows of one image.
     """
-    limit = max(BLOCK_BYTES, at_least)
+    limit = max(BLOCK_BYTES * (SHARED if is_shared() else 1), at_least)
     if rows * row_bytes <= limit:
         every_row = slice(0, rows)
         for part in parts(images, limit // max(rows * row_bytes, 1)):
