@@ -16,7 +16,7 @@ from .geometry import Ints, Slide, window_span
 BLOCK_BYTES = 1 << 20
 """What a block's temporary arrays may take: about half of a core's second-level cache."""
 
-SHARED = 3
+SHARED = 2
 """How much larger blocks are while threads share the work: between two calls of NumPy they may wait for each other."""
 
 Block = tuple[slice, slice]
