@@ -93,7 +93,8 @@ def _add_run(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("script", metavar="SCRIPT", help="the script")
-    parser.add_argument("arguments", metavar="ARGUMENT", nargs=argparse.REMAINDER, help="its own command line")
+    rest = parser.add_argument("arguments", metavar="ARGUMENT", nargs=argparse.REMAINDER, help="its own command line")
+    rest.required = False  # which the message of a missing script would say otherwise
     parser.set_defaults(command=_run)
 
 

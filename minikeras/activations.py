@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import ops
 from .core.tensor import Tensor
-from .registry import Registry
+from .registry import Registry, get_custom_objects
 
-registry = Registry("activation")
+registry = Registry("activation", partials=True)
 serialize = registry.serialize
 deserialize = registry.deserialize
 
@@ -206,14 +206,28 @@ def linear(x: Any) -> Any:
     return x
 
 
+layer_classes: dict[str, Any] = {}  # layers that are activations, too, by their names; `layers` puts them here
+_LIKE_FUNCTIONS = ("ELU", "ReLU", "Softmax")  # layers whose defaults are those of the functions
+
+
 def get(identifier: Any) -> Callable[[Any], Tensor]:
-    """The activation that a name or a callable stands for; `linear` for None.
+    """The activation that a name, a configuration or a callable stands for; `linear` for None.
+
+    "LeakyReLU" and "PReLU" are the layers of these names, as in tf.keras: "LeakyReLU" has the slope 0.3, and the
+    function "leaky_relu" 0.2.
 
     Raises:
         ValueError: If the name is unknown.
     """
     if identifier is None:
         return linear
+    name = identifier.get("class_name") if isinstance(identifier, Mapping) else identifier
+    named_function = isinstance(identifier, str) and identifier in _LIKE_FUNCTIONS
+    if isinstance(name, str) and name in layer_classes and name not in get_custom_objects() and not named_function:
+        config = {} if isinstance(identifier, str) else identifier.get("config")
+        if not isinstance(config, Mapping):
+            raise ValueError(f"The 'config' of activation {name!r} must be a dict. Received: {config!r:.100}")
+        return layer_classes[name].from_config(config)
     if hasattr(identifier, "compute_output_shape"):
         warnings.warn(
             f"{type(identifier).__name__} is a layer: add it to the model by itself rather than as the activation of "

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from minikeras import Tensor, activations, gradients, ops
+from minikeras import Sequential, Tensor, activations, gradients, layers, ops
 from minikeras.layers import Layer
+from minikeras.registry import CustomObjectScope
 from tests.functions import assert_close, reference, reference_names
 from tests.numerical import check_gradients
 
@@ -115,6 +117,53 @@ def test_a_layer_as_activation_works_with_a_warning():
         assert activations.get(layer) is layer
 
 
+@pytest.mark.parametrize(
+    ("identifier", "slope"),
+    [
+        ("leaky_relu", 0.2),
+        ("LeakyReLU", 0.3),
+        ({"class_name": "LeakyReLU", "config": {"alpha": 0.1}}, 0.1),
+        ({"class_name": "LeakyReLU", "config": {}}, 0.3),
+    ],
+)
+def test_the_slope_of_leaky_relu_is_that_of_tf_keras_for_each_spelling(identifier, slope):
+    x = np.array([[-1.0, 2.0]])
+    np.testing.assert_allclose(activations.get(identifier)(Tensor(x)).numpy(), [[-slope, 2.0]], rtol=1e-6)
+    kernel = layers.Dense(2, activation=identifier, kernel_initializer="ones", input_shape=(2,))
+    np.testing.assert_allclose(kernel(Tensor([[-1.0, 0.0]])).numpy(), [[-slope, -slope]], rtol=1e-6)
+
+
+def test_a_function_with_arguments_is_one_in_configurations_too():
+    function = functools.partial(activations.relu, alpha=0.5)
+    found = activations.get(activations.serialize(function))
+    np.testing.assert_array_equal(found(Tensor([[-2.0, 1.0]])).numpy(), [[-1.0, 1.0]])
+    assert activations.serialize(found) == {"class_name": "relu", "config": {"alpha": 0.5}}
+
+
+@pytest.mark.parametrize("name", ["ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax", "ThresholdedReLU"])
+def test_the_configuration_of_a_layer_is_the_layer(name):
+    found = activations.get({"class_name": name, "config": {"name": "own"}})
+    assert (type(found), found.name) == (getattr(layers, name), "own")
+    if name in ("ELU", "ReLU", "Softmax"):  # which compute the same, and relu is one pass with the layer's own
+        assert activations.get(name) is getattr(activations, name.lower())
+    else:
+        assert type(activations.get(name)) is type(found)
+
+
+def test_the_weights_of_a_layer_as_activation_are_those_of_its_layer():
+    model = Sequential([layers.Dense(3, activation="PReLU", input_shape=(2,))])
+    assert [weight.shape for weight in model.trainable_weights] == [(2, 3), (3,), (3,)]
+
+
+def test_an_own_class_of_the_name_goes_first():
+    class ReLU(Layer):
+        pass
+
+    with CustomObjectScope({"ReLU": ReLU}):
+        assert type(activations.get("ReLU")) is ReLU
+        assert type(activations.get({"class_name": "ReLU", "config": {}})) is ReLU
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_fused_names_stand_for_what_the_operations_apply(name):
     function = activations.get(name)
@@ -134,8 +183,12 @@ def test_fused_names_stand_for_what_the_operations_apply(name):
         (1.5, "Cannot interpret the activation: .*Received: 1.5"),
         (True, "Cannot interpret the activation: .*Received: True"),
         (["relu"], r"Cannot interpret the activation: .*Received: \['relu'\]"),
-        ({"class_name": "relu", "config": {"alpha": 1}}, "activation 'relu' is a function and takes no configuration"),
+        ({"class_name": "relu", "config": {"slope": 1}}, "activation 'relu' is a function and takes no configuration"),
+        ({"class_name": "tanh", "config": {"x": 1}}, "activation 'tanh' is a function and takes no configuration"),
         ({"name": "relu"}, "Improper activation configuration"),
+        ({"class_name": "LeakyReLU"}, "The 'config' of activation 'LeakyReLU' must be a dict. Received: None"),
+        ({"class_name": "LeakyReLU", "config": {"alpha": -1}}, "alpha must be"),
+        ({"class_name": ["LeakyReLU"], "config": {}}, "The activation name must be a string"),
     ],
 )
 def test_a_wrong_identifier_says_what_was_expected(identifier, message):

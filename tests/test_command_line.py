@@ -14,6 +14,9 @@ import pytest
 
 from minikeras import Model, Sequential, layers, losses
 from minikeras.__main__ import main
+from minikeras.callbacks import BackupAndRestore, Callback
+from minikeras.callbacks.backup import read_backup
+from minikeras.saving.states import write_state
 from tests import pages
 
 
@@ -167,6 +170,104 @@ def test_a_file_of_weights_is_called_so(capsys):
     code, lines, _ = outcome(capsys, "check", "w.safetensors")
     assert code == 0
     assert lines[0].endswith("bytes, weights only")
+
+
+class PowerCut(Callback):
+    """Ends a training in the middle of its second epoch."""
+
+    def on_batch_end(self, batch, logs=None):
+        if len(self.model.history.epoch) == 1 and batch == 1:
+            raise KeyboardInterrupt
+
+
+def broken_off():
+    """The file of a training that was broken off."""
+    made = model()
+    made.compile("adam", "mse")
+    with pytest.raises(KeyboardInterrupt):
+        made.fit(
+            np.zeros((8, 2)), np.zeros(8), 2, epochs=3, verbose=0, callbacks=[BackupAndRestore("b", 1), PowerCut()]
+        )
+    return "b/training.npz"
+
+
+def test_a_training_that_was_broken_off_is_called_so(capsys):
+    path = broken_off()
+    code, lines, _ = outcome(capsys, "check", path)
+    assert code == 0
+    assert re.fullmatch(rf"{path}: BackupAndRestore's .npz, [\d,]+ bytes, a training that was broken off", lines[0])
+    assert lines[1:] == [
+        "  weights: 13 in 4 arrays, float32",
+        "  training: compiled with Adam, 1 epoch and 1 step done",
+        "  sound",
+    ]
+
+
+@pytest.mark.parametrize("command", ["summary {}", "diff {} {}", "convert {} m.npz", "predict {} x.npy y.npy"])
+def test_a_training_that_was_broken_off_is_no_model(command, capsys):
+    code, lines, error = outcome(capsys, *command.format(*[broken_off()] * 2).split())
+    assert (code, lines) == (2, [])
+    assert error == (
+        "minikeras: b/training.npz holds a training that was broken off, for the callback BackupAndRestore, and no "
+        "model to be loaded\n"
+    )
+    with pytest.raises(ValueError, match="holds a training that was broken off"):
+        model().load_weights("b/training.npz")
+
+
+@pytest.mark.parametrize("change", [{"epoch": -1}, {"batch": "two"}, {"weights": 3}, {"weights": [1]}])
+def test_a_training_that_stands_nowhere_is_damaged(change, capsys):
+    kept = read_backup(broken_off())
+    kept["run"].update(change)
+    write_state("b/training.npz", kept, 1)
+    code, _, error = outcome(capsys, "check", "b/training.npz")
+    assert code == 2
+    assert "b/training.npz is damaged: it doesn't say where the training stands" in error
+
+
+def test_weights_of_a_broken_training_that_are_no_numbers_are_a_fault(capsys):
+    kept = read_backup(broken_off())
+    kept["run"]["weights"][1] = np.full(3, np.nan, "f4")
+    write_state("b/training.npz", kept, 1)
+    code, lines, _ = outcome(capsys, "check", "b/training.npz")
+    assert (code, lines[-2:]) == (1, ["  FAULT: weights/1: 3 of 3 numbers are NaN or infinite", "  1 fault"])
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("m.h5", "HDF5 of Keras 2.2.4"),
+        ("w.weights.h5", "Keras 3's .weights.h5"),
+        ("keras3/models/resid.h5", "HDF5 of Keras 3.15.1"),
+        ("tf_keras/chain.h5", "HDF5 of Keras 2.21.0"),
+        ("m.safetensors", "safetensors"),
+    ],
+)
+def test_the_format_of_a_file_is_said(name, form, capsys):
+    pytest.importorskip("h5py")
+    path = name
+    if "/" in name:
+        path = os.fspath(Path(__file__).parent / "reference" / name)
+    else:
+        (model().save if name == "m.h5" else model().save_weights)(name)
+    code, lines, _ = outcome(capsys, "check", path)
+    assert code == 0
+    assert lines[0].startswith(f"{path}: {form}, ")
+
+
+@pytest.mark.parametrize("command", ["check m", "summary m", "diff m m", "convert m n.npz", "predict m x.npy y.npy"])
+def test_a_folder_is_no_file(command, capsys):
+    Path("m").mkdir()
+    assert outcome(capsys, *command.split()) == (2, [], "minikeras: m is a folder, and models and weights are files\n")
+    Path("m", "saved_model.pb").touch()
+    _, _, error = outcome(capsys, *command.split())
+    assert "m is a SavedModel of TensorFlow, which minikeras doesn't read: save it to .keras or .h5 there" in error
+
+
+def test_run_without_a_script_asks_for_no_more(capsys):
+    with pytest.raises(SystemExit):
+        main(["run"])
+    assert capsys.readouterr().err.endswith("the following arguments are required: SCRIPT\n")
 
 
 def test_a_file_of_keras_3_is_called_so_whatever_its_name(capsys):

@@ -52,7 +52,8 @@ HOUSE = """
     debug.profile_report debug.profiler debug
     saving.errors saving.atomic saving.archive saving.npy saving.npz saving.keras3_places saving.matching
     saving.hdf5_child saving.configurations saving.states saving.hdf5 saving.keras1 saving.keras2 saving.keras3_weights
-    saving.safetensors saving.keras3_config saving.keras3_optimizers saving.keras3_compile saving.tf_keras saving.keras3
+    saving.safetensors saving.keras3_config saving.keras3_optimizers saving.keras3_compile
+    saving.sharing saving.tf_keras saving.keras3
     saving.keras2_config saving.weights saving.model saving
     utils.left_out utils.conv_utils utils.np_utils utils.progress utils.progbar utils.generic_utils utils.io_utils
     utils.archives utils.download utils.sequence utils.attributes utils.passes utils.enqueuer utils.data_utils

@@ -145,17 +145,24 @@ class BackupAndRestore(RunKeeper):
     def _read(self) -> dict[str, Any] | None:
         """What is in the file; None if there is none."""
         try:
-            return self._checked(self.path)
+            return read_backup(self.path)
         except FileNotFoundError:
-            return self._checked(self.previous_path) if os.path.exists(self.previous_path) else None
+            return read_backup(self.previous_path) if os.path.exists(self.previous_path) else None
         except ModelFileError as error:
             if not os.path.exists(self.previous_path):
                 raise ModelFileError(f"BackupAndRestore: {error}. Remove it to begin anew") from error
             warnings.warn(f"BackupAndRestore: {error}. The one before is taken", RuntimeWarning, stacklevel=3)
-            return self._checked(self.previous_path)
+            return read_backup(self.previous_path)
 
-    def _checked(self, path: str) -> dict[str, Any]:
-        kept = read_state(path, _FORM)
-        if not (isinstance(kept.get("conditions"), dict) and isinstance(kept.get("run"), dict)):
-            raise ModelFileError(f"{path} is damaged: it doesn't hold a training")
-        return kept
+
+def read_backup(path: str) -> dict[str, Any]:
+    """What a file of `BackupAndRestore` holds: the "conditions" of a training, and its "run".
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ModelFileError: If it is damaged, or another one.
+    """
+    kept = read_state(path, _FORM)
+    if not (isinstance(kept.get("conditions"), dict) and isinstance(kept.get("run"), dict)):
+        raise ModelFileError(f"{path} is damaged: it doesn't hold a training")
+    return kept

@@ -204,7 +204,7 @@ class Primitive:
         if (
             self._variadic is None
             and len(inputs) == len(self._inputs) + len(options)
-            and static.keys() <= self._static_defaults.keys() - options.keys()
+            and (not static or static.keys() <= self._static_defaults.keys() - options.keys())
         ):
             return inputs[: len(self._inputs)], {**options, **static}
         names = (*self._inputs, *self._static_defaults)
@@ -502,11 +502,11 @@ def _output(array: Any, inputs: tuple[Any, ...], operands: list[Any]) -> Tensor:
         return Tensor(np.asarray(array))
     tensor = Tensor(array)
     base = array.base
-    for value, operand in zip(inputs, operands, strict=True):
-        if (
-            operand is array or (base is not None and (base is operand or base is getattr(operand, "base", None)))
-        ) and isinstance(value, Tensor):
-            tensor._version = value._version
+    for i, operand in enumerate(operands):
+        if operand is array or (base is not None and (base is operand or base is getattr(operand, "base", None))):
+            value = inputs[i]
+            if isinstance(value, Tensor):
+                tensor._version = value._version
     return tensor
 
 

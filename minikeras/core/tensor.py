@@ -457,11 +457,11 @@ class Tensor:
 
     def reshape(self, *shape: Any) -> Tensor:
         """The same elements in another shape, given as a tuple or as separate ints; one may be -1."""
-        return operations.reshape(self, _unpacked(shape))
+        return operations.reshape(self, shape=_unpacked(shape))
 
     def transpose(self, *axes: Any) -> Tensor:
         """Axes in another order, given as a tuple or as separate ints; reversed if none is given."""
-        return operations.transpose(self, _unpacked(axes) if axes else None)
+        return operations.transpose(self, axes=_unpacked(axes) if axes else None)
 
     def squeeze(self, axis: Any = None) -> Tensor:
         """Without the axes of length one (all of them, or those in ``axis``)."""

@@ -19,6 +19,9 @@ BLOCK_BYTES = 1 << 20
 SHARED = 2
 """How much larger blocks are while threads share the work: between two calls of NumPy they may wait for each other."""
 
+SMALL = 1024
+"""Elements up to which it takes longer to see what could be done in blocks than to do it."""
+
 Block = tuple[slice, slice]
 Result = TypeVar("Result")
 

@@ -27,6 +27,8 @@ def matmul(x: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np.nd
     Returns:
         `out`
     """
+    if x.size * y.size < UNSHARED:
+        return np.matmul(x, y, out=out)
     products = x.size * y.shape[-1] if x.ndim >= y.ndim else x.shape[-2] * y.size
     if products <= 16 * UNSHARED and x.size + y.size <= UNSHARED:
         return np.matmul(x, y, out=out)

@@ -266,3 +266,6 @@ def as_axis(value: Any, owner: Layer, argument: str = "axis") -> int:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value == 0:
         raise ValueError(f"{owner}: {argument} must be an integer other than 0, the batch. Received: {value!r}")
     return int(value)
+
+
+activations.layer_classes.update((cls.__name__, cls) for cls in (ELU, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU))

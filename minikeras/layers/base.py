@@ -6,7 +6,8 @@ import copy
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -276,6 +277,8 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
             self._check_inputs(input_shape)
             self.build(map_shapes(lambda shape: (None, *shape[1:]) if shape else (), input_shape))
             self.built = True
+            if isinstance(activation := vars(self).get("activation"), Layer):  # its weights are this layer's too
+                activation.ensure_built(self.compute_output_shape(input_shape))
         if self._initial_weights is not None:
             initial, self._initial_weights = self._initial_weights, None
             self.set_weights(initial)
@@ -483,9 +486,14 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
 
         Raises:
             ValueError: If their number or a shape differs; then none is changed.
-            TypeError: If one isn't made of numbers.
+            TypeError: If one isn't made of numbers, or it is no list of arrays.
         """
         own = self.weights
+        if isinstance(weights, (str, os.PathLike, Mapping)):
+            raise TypeError(
+                f"{self}: set_weights expects a list of arrays, as get_weights gives it; load_weights reads files. "
+                f"Received: {weights!r:.100}"
+            )
         if len(own) != len(weights):
             unbuilt = "" if self.built else ", as it is not built yet"
             raise ValueError(

@@ -52,6 +52,10 @@ class Wrapper(Layer):
         """
         super().build(input_shape)
 
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain values, with the configuration of the wrapped layer."""
+        return {**super().get_config(), "layer": catalog.serialize(self.layer)}
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
         """Return a layer from what `get_config` gave.

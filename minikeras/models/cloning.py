@@ -9,11 +9,13 @@ from typing import Any
 from .. import layers as layers_module
 from ..core.tensor import Tensor
 from ..layers.base import Layer
+from ..layers.catalog import shared
 from ..layers.input import Input, InputLayer
 from ..layers.lambda_layer import Lambda
 from ..layers.shapes import as_list
 from ..registry import CustomObjectScope
 from ..saving.configurations import parse
+from ..saving.keras2_config import from_json
 from .functional import Model
 from .sequential import Sequential
 
@@ -37,7 +39,9 @@ def model_from_config(config: Mapping[str, Any], custom_objects: Mapping[str, An
 
 
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """Make a model from what ``to_json`` gave, also that of Keras 2; the weights are new.
+    """Make a model from what ``to_json`` gave, also that of Keras 2, tf.keras or Keras 3; the weights are new.
+
+    What meant something else in a version of Keras keeps its meaning, as in its files.
 
     Args:
         json_string: The text.
@@ -54,7 +58,8 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
             f"model_from_json takes the text of a model; that of a file is open(path).read(). "
             f"Received: {json_string!r:.100}, and {error}"
         ) from None
-    return model_from_config(config, custom_objects)
+    with CustomObjectScope({} if custom_objects is None else custom_objects), shared():
+        return model_from_config(from_json(config))
 
 
 def clone_model(model: Model, input_tensors: Any = None) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
 from .. import layers as layers_module
 from ..core.symbolic import Call, SymbolicTensor, symbols_in
+from ..layers import catalog
 from ..layers.base import Layer
 from .graph import Graph, name_of, node_of
 from .network import Network
@@ -68,21 +69,39 @@ def graph_from_config(
     """
     if missing := [key for key in ("layers", "input_layers", "output_layers") if key not in config]:
         raise ValueError(f"Improper configuration of a Model: {missing[0]!r} is missing. Received: {sorted(config)}")
-    made: dict[str, Layer] = {}
-    pending: list[tuple[Layer, list[Any]]] = []
+    found = []
     for item in config["layers"]:
-        layer = layers_module.deserialize(
-            {"class_name": item["class_name"], "config": item["config"]}, custom_objects=custom_objects
-        )
-        made[item["name"]] = layer
-        pending.append((layer, list(item["inbound_nodes"])))
+        described = {key: item[key] for key in ("class_name", "config", catalog.NUMBER) if key in item}
+        found.append((item, layers_module.deserialize(described, custom_objects=custom_objects)))
+    # when all are there, as a layer may have been called in the graph of another one
+    made = {item["name"]: _Made(layer) for item, layer in found}
+    pending = [(made[item["name"]], list(item["inbound_nodes"])) for item, _ in found]
 
     _call_all(pending, made)
     inputs, outputs = ([_existing(made, place) for place in config[key]] for key in ("input_layers", "output_layers"))
     return inputs, outputs
 
 
-def _call_all(pending: list[tuple[Layer, list[Any]]], made: Mapping[str, Layer]) -> None:
+class _Made:
+    """A layer of the graph that is being made, and its calls there, which come after those in other graphs."""
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+        own = isinstance(layer, (Network, layers_module.InputLayer))  # whose first node is no call
+        self._before = max(len(layer._nodes) - own, 0)
+
+    @property
+    def calls(self) -> int:
+        """How many there are."""
+        return len(self.layer._nodes) - self._before
+
+    def outputs(self, index: int) -> Sequence[SymbolicTensor]:
+        """What a call gave; that of number 0 is the first node of a model or an input."""
+        own = index == 0 and isinstance(self.layer, (Network, layers_module.InputLayer))
+        return self.layer._nodes[0 if own else index + self._before].outputs
+
+
+def _call_all(pending: list[tuple[_Made, list[Any]]], made: Mapping[str, _Made]) -> None:
     """Call the layers for their nodes: one after the other, again and again, each as far as its inputs are there.
 
     A layer is looked at again when the call that it waits for was made, so any order takes one look for each call.
@@ -92,7 +111,7 @@ def _call_all(pending: list[tuple[Layer, list[Any]]], made: Mapping[str, Layer])
     while turns:
         turn, number = heappop(turns)
         layer, nodes = pending[number]
-        before = len(layer._nodes)
+        before = layer.calls
         done = 0
         for node in nodes:
             if missing := [place for place in node if _found(made, place) is None]:
@@ -101,26 +120,25 @@ def _call_all(pending: list[tuple[Layer, list[Any]]], made: Mapping[str, Layer])
                 break
             inputs = [_found(made, place) for place in node]
             arguments = node[0][3] if len(node[0]) > 3 else {}
-            layer(inputs[0] if len(inputs) == 1 else inputs, **arguments)
+            layer.layer(inputs[0] if len(inputs) == 1 else inputs, **arguments)
             done += 1
         del nodes[:done]
-        for index in range(before, len(layer._nodes)):
+        for index in range(before, layer.calls):
             for other in waiting.pop((id(layer), index), []):
                 heappush(turns, (turn + (other <= number), other))
-    if lost := [layer.name for layer, nodes in pending if nodes]:
+    if lost := [layer.layer.name for layer, nodes in pending if nodes]:
         raise ValueError(f"Improper configuration of a Model: the inputs of the layers {lost} are made by nothing")
 
 
-def _found(made: Mapping[str, Layer], place: Any) -> SymbolicTensor | None:
+def _found(made: Mapping[str, _Made], place: Any) -> SymbolicTensor | None:
     """What a call gave that has been made; None if it hasn't been."""
     name, index, output = place[:3]
     if name not in made:
         raise ValueError(f"Improper configuration of a Model: there is no layer {name!r}, only {sorted(made)}")
-    nodes = made[name]._nodes
-    return nodes[index].outputs[output] if index < len(nodes) else None
+    return made[name].outputs(index)[output] if index < made[name].calls else None
 
 
-def _existing(made: Mapping[str, Layer], place: Any) -> SymbolicTensor:
+def _existing(made: Mapping[str, _Made], place: Any) -> SymbolicTensor:
     symbol = _found(made, place)
     if symbol is None:
         raise ValueError(f"Improper configuration of a Model: nothing makes {place}")

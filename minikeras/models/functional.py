@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from .. import saving
 from ..core import symbolic
 from ..core.symbolic import Call, SymbolicTensor, symbols_in
 from ..core.tensor import Tensor
@@ -349,8 +350,7 @@ class Model(GraphTraining):
         Args:
             **keywords: For ``json.dumps``.
         """
-        config = {"class_name": type(self).__name__, "config": self.get_config()}
-        return json.dumps({**config, "keras_version": "2.2.4", "backend": "minikeras"}, **keywords)
+        return json.dumps({**saving.describe(self), "keras_version": "2.2.4", "backend": "minikeras"}, **keywords)
 
     def get_config(self) -> dict[str, Any]:
         """Return the layers' configurations and how they are connected, in Keras 2's form.

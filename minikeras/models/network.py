@@ -256,6 +256,8 @@ class Network(Trainer):
         """
         self._require_built("load_weights")
         checks.path(f"{self}: load_weights", "filepath", filepath)
+        for name, value in (("by_name", by_name), ("skip_mismatch", skip_mismatch), ("reshape", reshape)):
+            checks.flag(f"{self}: load_weights", name, value)
         arrays = saving.load_weights(filepath, saving.describe_weights(self.layers), by_name, skip_mismatch, reshape)
         for weight, array in zip((weight for layer in self.layers for weight in layer.weights), arrays, strict=True):
             if array is not None:

@@ -13,6 +13,7 @@ import numpy as np
 from .. import checks, layers, losses, metrics, optimizers, saving
 from ..initializers import Ones, Zeros
 from ..layers.base import Layer
+from ..layers.catalog import shared
 from ..layers.context import limited_weights
 from ..registry import CustomObjectScope
 from .compilation import each
@@ -45,10 +46,13 @@ def save_model(
         ValueError: If the path has another suffix, or a layer has something without a name in its configuration.
     """
     saving.check_path(filepath, "save", overwrite)
+    checks.flag("save", "include_optimizer", include_optimizer)
+    if not hasattr(model, "optimizer"):
+        raise TypeError(f"save writes models, and no other layers. Received: {model!r:.200}")
     if not model.built:
         raise RuntimeError(f"{model}: save needs a built model. Give the first layer an input_shape, or call build")
     training = _training_config(model) if include_optimizer and model.optimizer is not None else None
-    description = {"model": layers.serialize(model), "training": training, "streams": get_streams(model)}
+    description = {"model": saving.describe(model), "training": training, "streams": get_streams(model)}
     state = [np.asarray(array) for array in model.optimizer.get_weights()] if training else []
     saving.save_model(filepath, description, saving.describe_weights(model.layers), state)
 
@@ -80,10 +84,12 @@ def load_model(
         True
     """
     path = checks.path("load_model", "filepath", filepath)
-    with CustomObjectScope(custom_objects or {}), saving.open_model(filepath) as file:
+    checks.flag("load_model", "compile", compile)
+    given = {} if custom_objects is None else custom_objects
+    with CustomObjectScope(given), saving.open_model(filepath) as file:
         with _named(path, "the model can't be made of it"):
             training, streams = file.description["training"], file.description["streams"]
-            with limited_weights(file.elements):
+            with limited_weights(file.elements), shared():
                 model = layers.deserialize(file.description["model"])
             if not isinstance(model, Trainer):
                 raise ValueError(f"it doesn't describe a model. Received: {model!r}")
@@ -100,6 +106,12 @@ def load_model(
                     raise ValueError(why)
                 if training is not None:
                     _compile(model, training, file)
+        if file.united and not (model.optimizer and file.state):  # a state that fits has shown it
+            warnings.warn(
+                f"{path}: what is named {', '.join(map(repr, file.united[:8]))} has the same weights in several models "
+                "or wrappers, and is taken for one layer",
+                stacklevel=2,
+            )
     _restore_streams(model, streams, path)
     return model
 
@@ -144,10 +156,10 @@ def _compile(model: Any, training: dict[str, Any], file: saving.ModelFile) -> No
     names = ("loss", "metrics", "loss_weights", "sample_weight_mode", "weighted_metrics")
     model.compile(optimizer, **{name: training[name] for name in names})
     steps = training["iterations"]
-    if _is_state_lost(model, optimizer, steps, file):
+    if why := _missing_state(model, optimizer, steps, file):
         warnings.warn(
-            f"{file.weights.path}: it says how the model was compiled, but doesn't hold the state of its "
-            f"{type(optimizer).__name__}, which begins anew",
+            f"{file.weights.path}: it says how the model was compiled, but holds no state of its "
+            f"{type(optimizer).__name__}, which begins anew{why}",
             stacklevel=3,
         )
         return
@@ -164,18 +176,19 @@ def _compile(model: Any, training: dict[str, Any], file: saving.ModelFile) -> No
         )
 
 
-def _is_state_lost(model: Any, optimizer: Any, steps: Any, file: saving.ModelFile) -> bool:
-    """Whether steps were taken of which a file should hold a state, and doesn't.
+def _missing_state(model: Any, optimizer: Any, steps: Any, file: saving.ModelFile) -> str:
+    """What is to be said of a state that isn't in the file; nothing where there was none.
 
-    Keras 2 writes none of a model that was compiled and not trained, and doesn't say how many steps there were; there
-    the weights tell.
+    Keras 2 writes none of a model that was compiled and not trained since, and no count of steps: a file whose state
+    was taken out looks the same. Weights that nobody has trained need no word.
     """
     stateless = not optimizer.slots or getattr(optimizer, "momentum", None) == 0
     if file.state or (stateless and not (optimizer.decay and steps is None)):
-        return False
-    if isinstance(steps, int):
-        return steps > 0
-    return file.always_has_state or _is_trained(model)
+        return ""
+    if file.always_has_state if steps is None else steps > 0:
+        return ": it was lost"
+    unknown = steps is None and _is_trained(model)
+    return ". If the model was compiled with these weights and not trained since, there never was one" * unknown
 
 
 def _is_trained(model: Any) -> bool:

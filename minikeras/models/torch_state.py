@@ -110,6 +110,10 @@ def from_torch_state_dict(model: Any, state_dict: Mapping[str, Any], names: Mapp
 
 def _modules(model: Any) -> dict[str, list[Entry]]:
     """The model's weights by module of PyTorch, in the order of computation."""
+    if not hasattr(model, "_connected"):
+        raise TypeError(
+            f"a state dict is made of a model, or read into one: load_model gives it. Received: {model!r:.100}"
+        )
     if not model.built:
         raise RuntimeError(
             f"{model}: it isn't built, so that it has no weights yet. Give the first layer an input_shape"

@@ -6,6 +6,7 @@ from .errors import WITHOUT_TRAINING, NoModelError
 from .keras3 import is_keras3
 from .model import ModelFile, open_model, save_model
 from .npz import ModelFileError
+from .sharing import describe
 from .weights import (
     check_path,
     check_weights_path,
@@ -23,6 +24,7 @@ __all__ = [
     "NoModelError",
     "check_path",
     "check_weights_path",
+    "describe",
     "describe_weights",
     "is_for_weights",
     "is_keras3",

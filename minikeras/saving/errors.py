@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # What to do next, in a script.
 WEIGHTS_ALONE = "A file of save_weights is read by model.load_weights"
+A_TRAINING = "holds a training that was broken off, for the callback BackupAndRestore, and no model to be loaded"
 WITHOUT_TRAINING = "load_model(..., compile=False) reads the rest"
 
 

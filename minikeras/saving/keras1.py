@@ -5,19 +5,18 @@ The axes are those that Keras 2.2.4's ``preprocess_weights_for_loading`` turns a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..layers.base import Layer
 from ..layers.legacy import modern_arguments
-from .configurations import described
 
 _NAMES = {"Deconvolution2D": "Conv2DTranspose", "AtrousConvolution1D": "Conv1D", "AtrousConvolution2D": "Conv2D"} | {
     f"{kind}Convolution{rank}D": f"{kind}Conv{rank}D" for kind in ("", "Separable") for rank in (1, 2, 3)
 }
 _MERGES = {"sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum", "concat": "Concatenate"}
-_OF_STEPS = ("Convolution1D", "AtrousConvolution1D")  # whose kernels have an axis of size 1 besides
 
 
 def name_today(name: str) -> str:
@@ -75,40 +74,18 @@ class Kernel(NamedTuple):
         return array.transpose(self.order(array.shape)).reshape(self.shape(array.shape))
 
 
-def kernels(model: Mapping[str, Any]) -> dict[str, Kernel]:
-    """The kernels of a model that stand otherwise in the file, by the names of their layers.
-
-    Args:
-        model: The configuration in the file.
-
-    Raises:
-        ValueError: For such a layer inside of another one, whose kernel can't be told from other weights.
-    """
-    inside = model.get("config")
-    items = inside.get("layers") if isinstance(inside, dict) else inside
-    tops = {id(item) for item in items} if isinstance(items, list) else set()
-    found = {}
-    for layer in described(model):
-        config, name = layer["config"], layer["class_name"]
-        kernel = _KERNELS.get((name, config.get("dim_ordering") == "th"))
-        if name in _OF_STEPS:
-            kernel = Kernel((0, 2, 3, 1), (config.get("filter_length"), config.get("nb_filter")))
-        if kernel is None:
-            continue
-        if id(layer) not in tops:
-            raise ValueError(
-                f"{name} {config.get('name')!r}: Keras 1 stored its kernel with other axes, which minikeras turns "
-                "around in the layers of the model itself, not in those of models or wrappers inside of it"
-            )
-        found[str(config.get("name"))] = kernel
-    return found
+def kernel_of(layer: Layer) -> Kernel | None:
+    """How Keras 1 stored the kernel of a layer; None where it stands as today."""
+    name = type(layer).__name__
+    if name == "Conv1D":
+        return Kernel((0, 2, 3, 1), (layer.kernel_size[0], layer.filters))  # type: ignore[attr-defined]
+    return _KERNELS.get((name, getattr(layer, "data_format", None) == "channels_first"))
 
 
 _KERNELS = {
-    ("Convolution2D", True): Kernel((2, 3, 1, 0)),
-    ("AtrousConvolution2D", True): Kernel((2, 3, 1, 0)),
-    ("Convolution3D", True): Kernel((2, 3, 4, 1, 0)),
-    ("Deconvolution2D", False): Kernel((0, 1, 3, 2)),
-    ("Deconvolution2D", True): Kernel((2, 3, 0, 1)),
+    ("Conv2D", True): Kernel((2, 3, 1, 0)),
+    ("Conv3D", True): Kernel((2, 3, 4, 1, 0)),
+    ("Conv2DTranspose", False): Kernel((0, 1, 3, 2)),
+    ("Conv2DTranspose", True): Kernel((2, 3, 0, 1)),
 }
 """By the layer, and whether its channels come first."""

@@ -15,12 +15,12 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
-from . import keras1
-from .configurations import parse
 from .hdf5 import Hdf5Reader
+from .keras1 import Kernel
 from .matching import LayerWeights, Pairs, in_order
 from .npz import ModelFileError
 
@@ -59,10 +59,8 @@ class Keras2Weights:
                 raise ModelFileError(f"{self.path} is damaged: the layer {layer!r} or a weight of it is there twice")
             if weights:
                 self.layers[layer] = {name: self._shape(layer, name) for name in weights}
-        self._kernels = _kernels_of_keras1(reader)
-        for layer, kernel in self._kernels.items():
-            for name in [*self.layers.get(layer, ())][:1]:
-                self.layers[layer][name] = kernel.shape(self.layers[layer][name])
+        self._of_keras1 = version_of(reader).startswith("1")
+        self._kernels: dict[tuple[str, str], Kernel] = {}  # that stand otherwise, by layer and name
         self._refuse_theano()
 
     def pairs(self, layers: Sequence[LayerWeights]) -> Pairs:
@@ -81,13 +79,55 @@ class Keras2Weights:
             return {name: by_path[path] for name, path in zip(own.names, own.paths, strict=True)}
         ordered = [own.names[place] for place in own.keras_order]
         found = dict(itertools.zip_longest(ordered, keys[: len(ordered)], fillvalue=""))
+        if self._of_keras1:
+            self._turn({found[name]: kernel for name, kernel in own.old_kernels.items() if found[name]}, layer)
         return {name: found[name] for name in own.names}
 
     def read(self, layer: str, name: str) -> np.ndarray:
         """Return a weight."""
         array = self._reader.read(_join(self._place, layer, name))
-        turned = layer in self._kernels and name == next(iter(self.layers[layer]))
-        return self._kernels[layer].turned(array) if turned else array
+        kernel = self._kernels.get((layer, name))
+        return array if kernel is None else kernel.turned(array)
+
+    def _turn(self, kernels: Mapping[str, Kernel], layer: str) -> None:
+        """Have kernels of a layer in today's order."""
+        for name, kernel in kernels.items():
+            self._kernels[layer, name] = kernel
+            self.layers[layer][name] = kernel.shape(self._shape(layer, name))
+
+    def is_one(self, name: str) -> bool:
+        """Whether the layers of this name, in several models or wrappers, have one set of weights.
+
+        Keras writes a layer's weights wherever it is part of another one, under the full names that they have once.
+        """
+        own = self.layers.get(name)
+        paths = [*own] if own else self._paths.get(name, [])
+        if own and any(len(self._holders[path]) == 1 for path in paths):
+            return False
+        if not paths or len({path.rpartition("/")[2] for path in paths}) < len(paths):
+            return False
+        return all(
+            np.array_equal(self.read(self._holders[path][0], path), self.read(layer, path))
+            for path in paths
+            for layer in self._holders[path][1:]
+        )
+
+    @cached_property
+    def _holders(self) -> dict[str, list[str]]:
+        """From the full name of a weight to the layers of the file that have it."""
+        found: dict[str, list[str]] = {}
+        for layer, held in self.layers.items():
+            for path in held:
+                found.setdefault(path, []).append(layer)
+        return found
+
+    @cached_property
+    def _paths(self) -> dict[str, list[str]]:
+        """From the name of a layer, also one inside of others, to the full names of its weights."""
+        found: dict[str, list[str]] = {}
+        for path in self._holders:
+            found.setdefault(path.rpartition("/")[0].rpartition("/")[2], []).append(path)
+        return found
 
     def _shape(self, layer: str, name: str) -> tuple[int, ...]:
         place = _join(self._place, layer, name)
@@ -110,17 +150,6 @@ def version_of(reader: Hdf5Reader) -> str:
     """The version of Keras that wrote a file; Keras 1 didn't always say it."""
     version = reader.attributes[""].get("keras_version", "1")
     return version if isinstance(version, str) else "1"
-
-
-def _kernels_of_keras1(reader: Hdf5Reader) -> dict[str, keras1.Kernel]:
-    """The kernels that stand otherwise in a file of Keras 1; in one of weights alone they can't be known."""
-    text = reader.attributes[""].get("model_config")
-    if not version_of(reader).startswith("1") or not isinstance(text, str):
-        return {}
-    try:
-        return keras1.kernels(parse(text))
-    except (RecursionError, ValueError) as error:
-        raise ModelFileError(f"{reader.path}: the model can't be made of it: {error}") from error
 
 
 def state_names(reader: Hdf5Reader) -> list[str]:

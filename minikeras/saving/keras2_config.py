@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..layers import registry
 from . import keras1, keras2, keras3, tf_keras
 from .configurations import described, dicts, parse, text_of
 from .errors import WEIGHTS_ALONE, NoModelError
@@ -16,6 +17,7 @@ from .hdf5 import Hdf5Reader
 from .matching import LayerWeights
 from .npz import ModelFileError
 
+OWN = "minikeras"  # the attribute with what Keras doesn't keep
 _COMPILE = ("loss", "metrics", "weighted_metrics", "loss_weights", "sample_weight_mode")
 _EMPTY: dict[str, Any] = {"streams": [], "iterations": None}
 _CHANNELS_LAST = {"data_format": "channels_last"}
@@ -52,7 +54,7 @@ def read(reader: Hdf5Reader) -> dict[str, Any]:
         _translate(config, version)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelFileError(f"{reader.path} is damaged: its model_config can't be read: {error}") from error
-    own = {**_EMPTY, **(_parsed(reader, "minikeras") if "minikeras" in root else {})}
+    own = {**_EMPTY, **(_parsed(reader, OWN) if OWN in root else {})}
     description = {"model": config, "training": None, "streams": own["streams"], "state": None}
     if "training_config" not in root:
         return description
@@ -66,6 +68,26 @@ def read(reader: Hdf5Reader) -> dict[str, Any]:
         "iterations": own["iterations"],
     }
     return {**description, "training": compiled}
+
+
+def from_json(config: dict[str, Any]) -> dict[str, Any]:
+    """The architecture that a version of Keras described by ``to_json``, in the terms of minikeras.
+
+    Args:
+        config: What the text says.
+
+    Raises:
+        ValueError: If it can't be read.
+    """
+    version = config.get("keras_version")
+    try:
+        if "module" in config:  # Keras 3 doesn't say its version
+            return tf_keras.model_from_keras3(config)
+        if isinstance(version, str):
+            _translate(config, version)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ValueError(f"the description of the model can't be read: {type(error).__name__}: {error}") from error
+    return config
 
 
 def _translate(config: dict[str, Any], version: str) -> None:
@@ -119,7 +141,7 @@ def content(
     own = {"streams": description["streams"], "iterations": (training or {}).get("iterations")}
     texts = {
         "keras_version": _sampling_version(model),
-        "minikeras": text_of(own),
+        OWN: text_of(own),
     }
     _make_inputs_explicit(model)
     for layer in described(model):
@@ -138,7 +160,7 @@ def content(
 def _make_inputs_explicit(model: Any) -> None:
     """Write what Keras 3 needs besides, and Keras 2 understands too.
 
-    Keras 3 misreads the shape that the first layer of a Sequential says, and finds a wrapped layer by its module.
+    Keras 3 misreads the shape that the first layer of a Sequential says, and finds a layer in a layer by its module.
     """
     for layer in list(described(model)):
         config = layer["config"]
@@ -150,8 +172,9 @@ def _make_inputs_explicit(model: Any) -> None:
                 given = {"batch_input_shape": shape, "dtype": first.get("dtype", "float32"), "sparse": False}
                 given["name"] = f"{first.get('name', 'first')}_input"
                 inside.insert(0, {"class_name": "InputLayer", "config": given})
-        if isinstance(config.get("layer"), dict):
-            config["layer"] |= {"module": "keras.layers", "registered_name": None}
+        for inner in (config.get("layer"), config.get("activation")):
+            if isinstance(inner, dict) and inner["class_name"] in registry:
+                inner |= {"module": "keras.layers", "registered_name": None}
 
 
 def _plain(config: Any) -> Any:

@@ -11,23 +11,24 @@ import io
 import os
 import warnings
 import zipfile
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from ..layers.catalog import NUMBER
 from . import tf_keras
 from .archive import Archive
 from .atomic import atomic_write
-from .configurations import LONGEST, parse, text_of
+from .configurations import LONGEST, dicts, parse, text_of
 from .errors import ModelFileError
 from .hdf5 import Hdf5Reader, fill_hdf5, require_h5py
 from .keras2 import of_keras3
 from .keras3_compile import training_from_keras, training_to_keras3
 from .keras3_config import model_to_keras3, output_names
 from .keras3_optimizers import Inexpressible, State, keras3_state
+from .keras3_places import Place
 from .keras3_weights import weights_content
 from .matching import LayerWeights
 
@@ -153,10 +154,15 @@ def write_model(
             warnings.warn(f"{os.fspath(path)}: Keras 3 will load it without compiling it. {error}", stacklevel=4)
         if state:
             state = keras3_state(name, training["optimizer"]["config"], training["iterations"], state)
-    metadata = {
-        "keras_version": VERSION,
-        "minikeras": {"training": training, "streams": description["streams"]},
-    }
+    streams = description["streams"]
+    if streams and any(NUMBER in item for item in dicts(description["model"])):
+        warnings.warn(
+            f"{os.fspath(path)}: a layer without weights is part of several models, and becomes several layers there: "
+            "random numbers go on in another way. An .npz file holds everything",
+            stacklevel=4,
+        )
+        streams = []
+    metadata = {"keras_version": VERSION, "minikeras": {"training": training, "streams": streams}}
     texts = {_METADATA: text_of(metadata).encode(), _CONFIG: text_of(config).encode()}
     weights = io.BytesIO()
     fill_hdf5(weights, *weights_content(layers, state, name.lower()))
@@ -166,10 +172,13 @@ def write_model(
 
 
 def _refuse_shared(layers: Sequence[LayerWeights]) -> None:
-    """Configurations hold a layer of two models twice, and Keras 3 looks for its weights twice then."""
-    counts = Counter(place for layer in layers for place in layer.places)
-    if shared := [place.named.split("/")[-3] for place, count in counts.items() if count > 1]:
+    """Keras 3 makes two layers of one that is part of two models, and looks for its weights twice then."""
+    holders: dict[Place, list[str]] = {}
+    for layer in layers:
+        for place in layer.places:
+            holders.setdefault(place, []).append(layer.layer)
+    if shared := [names for names in holders.values() if len(names) > 1]:
         raise ValueError(
-            f"the layer {shared[0]!r} is part of several models or wrappers, which a .keras file of minikeras "
-            "can't hold. Save the weights alone"
+            f"{' and '.join(map(repr, shared[0]))} have a layer in common, and Keras 3 can't read such a "
+            "model from a .keras file. Save it to .npz or .h5"
         )

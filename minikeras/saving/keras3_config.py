@@ -117,7 +117,19 @@ def _layer(layer: Mapping[str, Any], frozen: bool = False) -> dict[str, Any]:
         del config["activity_regularizer"]
     if isinstance(config.get("layer"), Mapping):
         config["layer"] = _layer(config["layer"], frozen)
-    if isinstance(config.get("activation"), str):
+    if isinstance(activation := config.get("activation"), Mapping):
+        if activation["class_name"] in activations.registry:
+            raise ValueError(
+                f"{what}: a .keras file can't hold arguments of the activation {activation['class_name']!r}. Layers "
+                f"such as LeakyReLU can be activations there. {_HINT}. Received: {activation['config']!r:.100}"
+            )
+        if activation["class_name"] == "PReLU":
+            raise ValueError(
+                f"{what}: a .keras file can't hold the activation 'PReLU', whose weights Keras 3 loses. Add it to the "
+                f"model by itself. {_HINT}"
+            )
+        config["activation"] = _layer(activation, frozen)
+    elif isinstance(config.get("activation"), str):
         config["activation"] = _activation(config["activation"], what)
     if name == "LeakyReLU":
         config["negative_slope"] = config.pop("alpha")

@@ -59,22 +59,37 @@ class Keras3Weights:
     def pairs(self, layers: Sequence[LayerWeights]) -> Pairs:
         """Which layer of the file each layer of a model is: by names where they agree, else by the count of classes."""
         named = {place.named for layer in layers for place in layer.places} == self._by_name.keys()
-        firsts = [own.places[0] for own in layers]
-        tops = [_top(self._by_name[first.named] if named else first.path) for first in firsts]
-        found: Pairs = [(own, self._tops.get(top)) for own, top in zip(layers, tops, strict=True)]
+        found: Pairs = []
+        for own in layers:
+            places = [place for place in own.places if _is_in(place, own)]
+            if not places:  # all of its weights are in other layers
+                found.append((own, f"/{own.layer}"))
+                self.layers.setdefault(f"/{own.layer}", {})
+                continue
+            found.append((own, self._tops.get(_top(self._by_name[places[0].named] if named else places[0].path))))
         used = {source for _, source in found}
         return found + [(None, source) for source in self.layers if source not in used]
 
     def names(self, own: LayerWeights, layer: str) -> dict[str, str]:
-        """What the layer's weights are called in the file: the ends of their paths."""
-        held = self.layers[layer]
-        by_name = [_end(self._by_name.get(place.named, "")) for place in own.places]
-        ends = by_name if all(end in held for end in by_name) else [_end(place.path) for place in own.places]
-        return dict(zip(own.names, ends, strict=True))
+        """What the layer's weights are called in the file: the ends of their paths.
+
+        A layer that is part of several models has its weights in the first of them. They become weights of the others.
+        """
+        places = [place for place in own.places if _is_in(place, own)]
+        by_name = [_end(self._by_name.get(place.named, "")) for place in places]
+        named = all(end in self.layers[layer] for end in by_name)
+        ends = dict(zip(places, by_name if named else [_end(place.path) for place in places], strict=True))
+        for place in own.places:
+            if place not in ends:
+                path = self._by_name.get(place.named, place.path) if named else place.path
+                ends[place] = f"/{path}"
+                if path in self._stored:
+                    self.layers[layer][ends[place]] = self._reader.shapes[self._stored[path]]
+        return {name: ends[place] for name, place in zip(own.names, own.places, strict=True)}
 
     def read(self, layer: str, name: str) -> np.ndarray:
         """Return a weight."""
-        return self._reader.read(self._stored[f"{self._groups[layer]}/{name}"])
+        return self._reader.read(self._stored[name[1:] if name.startswith("/") else f"{self._groups[layer]}/{name}"])
 
     def _add(self, stored: str, steps: list[str]) -> None:
         named = list(steps)
@@ -106,6 +121,11 @@ def state_paths(reader: Hdf5Reader) -> list[str]:
     if {*there} != {*paths}:
         raise ValueError(f"the arrays of its optimizer's state are {sorted(there)[:5]}")
     return paths
+
+
+def _is_in(place: Place, layer: LayerWeights) -> bool:
+    """Whether a weight's place is in the layer, and not in another one that has it too."""
+    return place.named.startswith(f"{CONTAINER}/{layer.layer}/")
 
 
 def _top(place: str) -> str:

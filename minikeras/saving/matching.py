@@ -7,12 +7,15 @@ import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from .errors import ModelFileError
 from .keras3_places import Place
+
+if TYPE_CHECKING:
+    from .keras1 import Kernel
 
 Shape = tuple[int, ...]
 _ROWS_SHOWN = 20
@@ -29,6 +32,7 @@ class LayerWeights:
         paths: Their full names, which need not be unique: "conv2d_1/kernel".
         keras_order: Their places in the order of Keras's ``layer.weights``, with the trainable ones first.
         places: Where Keras 3 keeps them.
+        old_kernels: By name, how Keras 1 stored those that it stored otherwise.
     """
 
     layer: str
@@ -37,6 +41,7 @@ class LayerWeights:
     paths: list[str]
     keras_order: list[int]
     places: list[Place] = field(default_factory=list)
+    old_kernels: Mapping[str, Kernel] = field(default_factory=dict)
 
     @property
     def shapes(self) -> dict[str, Shape]:
@@ -65,7 +70,10 @@ class WeightsFile(Protocol):
         """
 
     def names(self, own: LayerWeights, layer: str) -> dict[str, str]:
-        """What the weights of a layer of the model, by their names there, would be called in a layer of the file."""
+        """What the weights of a layer of the model, by their names there, would be called in a layer of the file.
+
+        What the file has in another form or at another place for such a layer is in `layers` from then on.
+        """
 
     def read(self, layer: str, name: str) -> np.ndarray:
         """Return a weight."""
@@ -164,10 +172,8 @@ def _differences(
     With another number of weights in it, a layer is no other's equal in any of them.
     """
     expected = own.shapes if own else {}
-    found = dict(file.layers[source]) if source is not None else {}
-    if own and source is not None:
-        keys = {key: name for name, key in file.names(own, source).items()}
-        found = {keys.get(key, key): shape for key, shape in found.items()}
+    keys = {key: name for name, key in file.names(own, source).items()} if own and source is not None else {}
+    found = {keys.get(key, key): shape for key, shape in file.layers[source].items()} if source is not None else {}
     for name in dict.fromkeys([*expected, *found]):
         want, have = expected.get(name), found.get(name)
         fits = want == have or (

@@ -13,12 +13,14 @@ import numpy as np
 
 from . import keras2, keras2_config, keras3, keras3_weights
 from .configurations import dicts, parse, text_of, values
-from .errors import WEIGHTS_ALONE, WITHOUT_TRAINING, NoModelError
+from .errors import A_TRAINING, WEIGHTS_ALONE, WITHOUT_TRAINING, NoModelError
 from .hdf5 import MAGIC, Hdf5Reader, write_hdf5
 from .keras3_optimizers import State
 from .matching import LayerWeights, WeightsFile, match
-from .npz import ModelFileError, NpzReader, refuse_other_formats, write_npz
+from .npz import ModelFileError, NpzReader, beginning, refuse_other_formats, write_npz
 from .safetensors import is_safetensors
+from .sharing import unite
+from .states import is_state
 from .weights import MODEL_KEY, MODEL_PREFIX, NpzWeights, by_name, is_hdf5
 
 MOST_LAYERS = 4000  # the largest networks of keras.applications have about a thousand
@@ -63,6 +65,7 @@ class ModelFile:
         state: The shapes of the arrays of the optimizer's state.
         elements: How many numbers the weights may have at most.
         layout: How the state is kept, if not as the optimizer's `get_weights` gives it.
+        united: Names of layers that the file describes several times, and that are taken for one each.
     """
 
     description: dict[str, Any]
@@ -71,6 +74,7 @@ class ModelFile:
     elements: int
     _read_state: Callable[[int], np.ndarray]
     layout: State | None = None
+    united: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         listed = [found["layers"] for found in dicts(self.description.get("model")) if "layers" in found]
@@ -119,8 +123,7 @@ def open_model(path: str | os.PathLike[str]) -> AbstractContextManager[ModelFile
         ModelFileError: If it is damaged, of a newer format, or holds weights only.
         ImportError: If it takes h5py, which isn't installed.
     """
-    with open(path, "rb") as file:
-        start = file.read(9)
+    start = beginning(path)
     if is_safetensors(start):
         raise NoModelError(f"{os.fspath(path)} holds no model, only weights. {WEIGHTS_ALONE}")
     if start.startswith(MAGIC):
@@ -152,6 +155,8 @@ def _open_keras2(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
         layout = description.pop("state")
         state = _readable(description, lambda: keras2.state_names(reader))
         weights = keras2.Keras2Weights(reader)
+        own = keras2_config.OWN in reader.attributes[""]
+        united = [] if own else unite(description["model"], weights.is_one)
         yield ModelFile(
             description,
             weights,
@@ -159,6 +164,7 @@ def _open_keras2(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
             _elements(weights),
             lambda index: reader.read(state[index]),
             layout,
+            united,
         )
 
 
@@ -215,6 +221,8 @@ def _elements(weights: WeightsFile) -> int:
 
 def _description(reader: NpzReader) -> dict[str, Any]:
     shape = reader.shapes.get(MODEL_KEY)
+    if shape is None and is_state(reader):
+        raise NoModelError(f"{reader.path} {A_TRAINING}")
     if shape is None:
         raise NoModelError(f"{reader.path} holds no model, only arrays {list(reader.shapes)[:3]}. {WEIGHTS_ALONE}")
     if len(shape) != 1 or shape[0] > _LONGEST_DESCRIPTION:

@@ -31,6 +31,32 @@ def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) ->
                 np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
 
 
+# What files that are taken for models begin with, and what is to be said of them.
+_OTHERS = {
+    b"version h": "it is a pointer of Git LFS, in whose place 'git lfs pull' puts the file",
+    b"{": "it may be the JSON of an architecture, which model_from_json(open(path).read()) takes",
+    b"\x80": "it may be a pickle, which can run code and is never read",
+    b"\x93NUMPY": "it holds one array of NumPy: model.set_weights takes a list of arrays",
+    b"<": "it may be a page of the web",
+    b"\x1f\x8b": "it is compressed by gzip: unpack it first",
+}
+
+
+def beginning(path: str | os.PathLike[str]) -> bytes:
+    """The first bytes of a file, which tell its format.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        IsADirectoryError: If it is a folder.
+    """
+    if os.path.isdir(path):
+        saved = os.path.exists(os.path.join(path, "saved_model.pb"))
+        why = "a SavedModel of TensorFlow, which minikeras doesn't read: save it to .keras or .h5 there" * saved
+        raise IsADirectoryError(f"{os.fspath(path)} is {why or 'a folder, and models and weights are files'}")
+    with open(path, "rb") as file:
+        return file.read(9)
+
+
 def refuse_other_formats(path: str | os.PathLike[str], start: bytes) -> None:
     """Refuse a file that is no archive, unless its name says ``.npz``: then the reader says what is wrong.
 
@@ -43,6 +69,7 @@ def refuse_other_formats(path: str | os.PathLike[str], start: bytes) -> None:
     """
     if not start.startswith(b"PK") and not os.fspath(path).endswith(".npz"):
         found = f"no .npz, .keras, HDF5 or .safetensors file begins with {start[:8]!r}" if start else "it is empty"
+        found += "".join(f"; {what}" for known, what in _OTHERS.items() if start.startswith(known))
         raise ModelFileError(f"{os.fspath(path)} is damaged or no file of a model or of weights: {found}")
 
 

@@ -78,6 +78,11 @@ def read_state(path: str | os.PathLike[str], form: int) -> dict[str, Any]:
     return state
 
 
+def is_state(reader: NpzReader) -> bool:
+    """Whether an open archive is one of `write_state`."""
+    return _KEY in reader.shapes and all(name == _KEY or name.startswith(_ARRAY) for name in reader.shapes)
+
+
 def _once(reader: NpzReader) -> Callable[[int], np.ndarray]:
     """Reads an array by its number, each of them once, so that a small file can't fill the memory with copies."""
     taken: set[str] = set()

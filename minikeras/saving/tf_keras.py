@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from .. import layers
 from ..registry import get_custom_objects
+from . import sharing
 from .configurations import described
 from .keras3_config import ACTIVATIONS, MODELS
 
@@ -58,11 +58,11 @@ def model_from_keras3(found: dict[str, Any], keras3: bool = True) -> dict[str, A
 def translate_all(model: dict[str, Any], keras3: bool) -> None:
     """Change the description of a model and all that is in it; see `translate`."""
     everything = list(described(model))
-    _refuse_shared(everything)
     for layer in everything:
         _make_layer(layer)
     for layer in everything:
         translate(layer, keras3)
+    sharing.complete(model)
 
 
 def _make_layer(layer: dict[str, Any]) -> None:
@@ -161,18 +161,6 @@ def _check_module(layer: dict[str, Any]) -> None:
         return
     if module.partition(".")[0] not in ("keras", "builtins") and name in (*layers.registry, *MODELS):
         layer["class_name"] = layer.get("registered_name") or f"{module}>{name}"  # another class of this name
-
-
-def _refuse_shared(everything: list[dict[str, Any]]) -> None:
-    """Keras 3 describes a layer that is in two models, or two wrappers, twice, with one number."""
-    numbered = [layer for layer in everything if layer["class_name"] in (*layers.registry, *MODELS)]
-    counts = Counter(layer["shared_object_id"] for layer in numbered if isinstance(layer.get("shared_object_id"), int))
-    for layer in numbered:
-        if counts[layer.get("shared_object_id", "")] > 1:
-            raise ValueError(
-                f"the layer {layer['config'].get('name')!r} is part of several models or wrappers in it, "
-                "which minikeras doesn't read"
-            )
 
 
 # ---------------------------------------------------------------------- graphs

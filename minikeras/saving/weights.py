@@ -13,12 +13,13 @@ import numpy as np
 from .. import checks
 from ..core.tensor import Parameter
 from ..layers.base import Layer
-from . import keras2, keras3, keras3_weights, safetensors
-from .errors import ModelFileError
+from . import keras1, keras2, keras3, keras3_weights, safetensors
+from .errors import A_TRAINING, ModelFileError
 from .hdf5 import MAGIC, Hdf5Reader, require_h5py, write_hdf5
 from .keras3_places import places
 from .matching import LayerWeights, Pairs, WeightsFile, in_order, match
-from .npz import NpzReader, refuse_other_formats, write_npz
+from .npz import NpzReader, beginning, refuse_other_formats, write_npz
+from .states import is_state
 
 # A file of a whole model has a member of this name, and its weights under this prefix.
 MODEL_KEY = "model"
@@ -43,6 +44,7 @@ def describe_weights(layers: Iterable[Layer]) -> list[LayerWeights]:
             [weight.name or "weight" for weight in layer.weights],
             _keras_order(layer),
             [found[id(weight)] for weight in layer.weights],
+            _old_kernels(layer),
         )
         for layer in layers
         if layer.weights
@@ -66,6 +68,7 @@ def check_path(path: str | os.PathLike[str], use: str, overwrite: bool = True, w
         ImportError: If the file needs h5py, which isn't installed.
     """
     checks.path(use, "filepath", path)
+    checks.flag(use, "overwrite", overwrite)
     if holds_weights_only(path):
         if not weights:
             raise ValueError(
@@ -185,8 +188,7 @@ def open_weights(path: str | os.PathLike[str]) -> AbstractContextManager[Weights
         FileNotFoundError: If there is no such file.
         ModelFileError: If it is damaged.
     """
-    with open(path, "rb") as file:
-        start = file.read(9)
+    start = beginning(path)
     if safetensors.is_safetensors(start):
         return safetensors.open_weights(path)
     for magic, opener in _FORMATS.items():
@@ -200,6 +202,8 @@ def open_weights(path: str | os.PathLike[str]) -> AbstractContextManager[Weights
 def open_npz(path: str | os.PathLike[str]) -> Iterator[WeightsFile]:
     """Open an ``.npz`` file of weights or of a whole model; see `open_weights`."""
     with NpzReader(path) as reader:
+        if is_state(reader):
+            raise ModelFileError(f"{reader.path} {A_TRAINING}")
         yield NpzWeights(reader, MODEL_PREFIX if MODEL_KEY in reader.shapes else "")
 
 
@@ -270,6 +274,14 @@ def _names(layer: Layer) -> list[str]:
         seen[name] += 1
         names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
     return names
+
+
+def _old_kernels(layer: Layer) -> dict[str, keras1.Kernel]:
+    """How Keras 1 stored the kernels of a layer and of those inside of it."""
+    names = dict(zip(map(id, layer.weights), _names(layer), strict=True))
+    inside = [(inner._trainable_weights + inner._non_trainable_weights, inner) for inner in layer._flatten()]
+    found = {names[id(weights[0])]: keras1.kernel_of(inner) for weights, inner in inside if weights}
+    return {name: kernel for name, kernel in found.items() if kernel is not None}
 
 
 def _keras_order(layer: Layer) -> list[int]:

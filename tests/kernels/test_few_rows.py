@@ -12,6 +12,8 @@ from minikeras.core import tiers
 from minikeras.kernels import compiled, product
 
 SHAPES = [
+    (1, 1003, 60),
+    (1, 7, 300),
     (2, 130, 40),
     (7, 129, 300),
     (33, 700, 65),
@@ -38,8 +40,9 @@ def taken(monkeypatch):
     matmul, taken = sys.modules[compiled.matmul.__module__], []
     for name in ("UNCOPIED", "LEAST_DEPTH", "LEAST_BLOCK"):
         monkeypatch.setattr(matmul, name, 0)
-    real = matmul._product
+    real, real_row = matmul._product, matmul._row_product
     monkeypatch.setattr(matmul, "_product", lambda x, y, is_turned: taken.append(is_turned) or real(x, y, is_turned))
+    monkeypatch.setattr(matmul, "_row_product", lambda x, y: taken.append("row") or real_row(x, y))
     before = config.num_threads()
     with tiers.kernels_scope("numba"):
         yield taken
@@ -51,6 +54,7 @@ def every_product(dtype):
     y = np.ones((400, 400), dtype)
     kernels.matmul(np.ones((8, 400), dtype), y)
     kernels.matmul(np.ones((8, 400), dtype), y.T)
+    kernels.matmul(np.ones((1, 4000), dtype), np.ones((4000, 400), dtype))
 
 
 def random(*shapes, dtype="float64"):
@@ -85,7 +89,8 @@ def test_factors_of_all_layouts_give_the_product(shape, dtype, number, taken, mo
         ((600, 512), (512, 10), [False]),
         ((64, 512), (9000, 512), [True]),  # and transposed
         ((65, 512), (512, 65), []),  # many rows and columns
-        ((1, 5000), (5000, 400), []),  # BLAS has a way of its own with vectors
+        ((1, 5000), (5000, 400), ["row"]),
+        ((5000, 400), (400, 1), []),  # BLAS has a way of its own with a single column
         ((32, 64), (64, 1000), []),  # each result is soon done
         ((32, 128), (128, 100), []),  # BLAS copies nothing
         ((8, 512), (512, 9000), []),  # few rows of it stay in cache
@@ -95,6 +100,7 @@ def test_what_blas_does_better_is_left_to_it(x, y, expected, taken, monkeypatch)
     monkeypatch.undo()
     matmul, found = sys.modules[compiled.matmul.__module__], []
     monkeypatch.setattr(matmul, "_product", lambda *args: found.append(args[-1]))
+    monkeypatch.setattr(matmul, "_row_product", lambda *args: found.append("row"))
     monkeypatch.setattr(product, "matmul", lambda *args: None)
     y = np.ones(y, "float32")
     with tiers.kernels_scope("numba"):
@@ -145,13 +151,25 @@ def test_bits_are_the_same_in_every_run_and_any_number_of_threads(taken):
             np.testing.assert_array_equal(one, other)
 
 
+def test_one_row_is_the_same_in_every_run(taken, monkeypatch):
+    monkeypatch.setattr(sys.modules["minikeras.kernels.compiled.sharing"], "WORTHWHILE", 1)
+    x, y = random((1, 900), (900, 700), dtype="float32")
+    for number in (1, 2, 3):
+        config.set_num_threads(number)
+        results = [kernels.matmul(x, y) for _ in range(20)]
+        np.testing.assert_allclose(results[0], x @ y, rtol=0, atol=1e-4)
+        for result in results[1:]:
+            np.testing.assert_array_equal(result, results[0])
+    assert set(taken) == {"row"}
+
+
 def test_nothing_around_the_factors_is_read(taken):
     def surrounded(shape):
         memory = np.full((shape[0] + 20, shape[1]), np.nan)
         memory[10:-10] = 1
         return memory[10:-10]
 
-    for x, y in (((7, 200), (200, 37)), ((75, 200), (200, 9))):
+    for x, y in (((7, 200), (200, 37)), ((75, 200), (200, 9)), ((1, 200), (200, 3))):
         np.testing.assert_array_equal(kernels.matmul(surrounded(x), surrounded(y)), 200)
         np.testing.assert_array_equal(kernels.matmul(surrounded(x), surrounded(y[::-1]).T), 200)
 

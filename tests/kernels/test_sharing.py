@@ -115,6 +115,13 @@ def test_helpers_come_when_summoned_sleep_again_and_serve_the_interpreter_in_bet
         config.set_num_threads(before)
 
 
+def test_helpers_watch_for_as_long_as_they_should_however_long_compiling_took():
+    helpers, box = sharing._helpers(), np.zeros_like(sharing._helpers().box)
+    start = time.perf_counter()
+    sharing._serve(box, 0, helpers._turns(0.005))
+    assert time.perf_counter() - start >= 0.004
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_shares_with_helpers_of_its_own(number):

@@ -342,6 +342,11 @@ WRONG = {
         ValueError,
         "a BatchNormalization without scale or center can't take a weight that isn't 1.0 everywhere",
     ),
+    "a path": (
+        lambda: to_torch_state_dict("m.npz"),
+        TypeError,
+        "a state dict is made of a model, or read into one.* Received: 'm.npz'",
+    ),
 }
 
 

@@ -99,6 +99,37 @@ def operations():
     return model, [rng.normal(size=(5, 3)), rng.normal(size=(5, 3))], [rng.normal(size=(5, 3))]
 
 
+def rectified(module):
+    """Layers as activations, and the function that has the name of one of them."""
+    layers = module.layers
+    own = layers.LeakyReLU(0.1)
+    chosen = ["leaky_relu", "LeakyReLU" if module is tf_keras else layers.LeakyReLU(), own, layers.ReLU(1.5), "elu"]
+    model = module.Sequential([layers.Input((4,)), *[layers.Dense(4, activation=given) for given in chosen]])
+    model.compile("sgd", "mse")
+    rng = np.random.default_rng(4)
+    return model, [rng.normal(size=(6, 4))], [rng.normal(size=(6, 4))]
+
+
+def shared(module):
+    """Layers and a model that are part of several models and of a wrapper."""
+    layers = module.layers
+    both = layers.Dense(3, activation="tanh", name="both")
+    one = module.Sequential([layers.Input((3,)), both, layers.Dense(3, name="first")], name="one")
+    other = module.Sequential([layers.Input((3,)), both, layers.Dense(3, name="second")], name="other")
+    start, middle, whole = layers.Input((3,)), layers.Input((3,)), layers.Input((3,))
+    encoder = module.Model(start, layers.Dense(3, activation="tanh", name="code")(start), name="encoder")
+    decoder = module.Model(middle, layers.Dense(3, name="image")(middle), name="decoder")
+    coder = module.Model(whole, decoder(encoder(whole)), name="coder")
+    x = layers.Input((3,), name="x")
+    steps = layers.TimeDistributed(both, name="each")(layers.RepeatVector(2)(x))
+    ends = [one(x), other(x), coder(x), encoder(x), layers.GlobalAveragePooling1D()(steps)]
+    ends += [both(x)] * (module is keras)  # tf.keras can't read its own .h5 file of a graph with such a layer
+    model = module.Model(x, layers.Add()(ends), name="shared")
+    model.compile(module.optimizers.Adam(0.05), "mse")
+    rng = np.random.default_rng(5)
+    return model, [rng.normal(size=(8, 3))], [rng.normal(size=(8, 3))]
+
+
 def activations():
     """Values of activations; the gradients are those of the sum of the values times cos(x)."""
     names = ["celu", "gelu", "hard_shrink", "hard_silu", "hard_tanh", "leaky_relu", "log_sigmoid", "log_softmax"]
@@ -125,8 +156,8 @@ def small(module, optimizer):
     return model, [rng.normal(size=(16, 5))], [rng.normal(size=(16, 2))]
 
 
-def write(path, model, inputs, targets):
-    """Train for three steps, save, train for three more."""
+def write(path, model, inputs, targets, *others):
+    """Train for three steps, save, also under the other suffixes, train for three more."""
     inputs, targets = ([array.astype("f4") for array in arrays] for arrays in (inputs, targets))
 
     def steps():
@@ -138,7 +169,8 @@ def write(path, model, inputs, targets):
 
     if targets:
         steps()
-    model.save(path)
+    for suffix in (path.suffix, *others):
+        model.save(path.with_suffix(suffix))
     found = model.predict(inputs, verbose=0)
     after = found if isinstance(found, list) else [found]
     arrays = {"x": inputs, "y": targets, "after": after}
@@ -162,6 +194,8 @@ def main():
     for name, make in models.items():
         keras.utils.set_random_seed(0)
         write(folder / f"{name}.keras", *make())
+    write(folder / "rectified.keras", *rectified(keras), ".h5")
+    write(folder / "shared.keras", *shared(keras), ".h5")
     keras.config.set_floatx("float64")
     np.savez_compressed(HERE / "keras3" / "activations.npz", **activations())
     keras.config.set_floatx("float32")
@@ -176,6 +210,8 @@ def main():
     for name, optimizer in models.items():
         tf_keras.utils.set_random_seed(0)
         write(folder / f"{name}.h5", *small(tf_keras, optimizer))
+    write(folder / "rectified.h5", *rectified(tf_keras))
+    write(folder / "shared.h5", *shared(tf_keras))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
-"""Files of Keras 3 and tf.keras: those that they wrote, those that minikeras writes, and what goes between them."""
+"""Files of Keras 3 as minikeras writes them: what comes back, and where it stands for Keras 3."""
 
 from __future__ import annotations
 
-import io
-import json
+import functools
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,136 +14,10 @@ from minikeras.__main__ import main
 from minikeras.layers import Input
 from minikeras.models import Model, load_model
 from minikeras.saving import ModelFileError
-from tests.models.small import blobs, classifier
+from tests.models.small import classifier
+from tests.saving.files import KERAS3, LABELS, X, config_of, rewritten, same_weights
 
 h5py = pytest.importorskip("h5py")
-
-FOLDER = Path(__file__).parents[1] / "reference"
-MODELS = FOLDER / "keras3" / "models"
-FILES = [
-    *sorted(MODELS.glob("*.keras")),
-    MODELS / "resid.h5",
-    *sorted((FOLDER / "keras3" / "written").glob("*.keras")),
-    *sorted((FOLDER / "tf_keras" / "trained").glob("*.h5")),
-]
-X, LABELS = blobs(samples=40)
-
-
-def close(actual, expected):
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
-
-
-def same_weights(one, other):
-    for array, its in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(array, its)
-
-
-def several(arrays, name):
-    """The arrays of a name: all of NAME0, NAME1, ... or NAME."""
-    return [arrays[key] for key in arrays if key == name or key.removeprefix(name).isdecimal()]
-
-
-def config_of(path):
-    with zipfile.ZipFile(path) as archive:
-        return json.loads(archive.read("config.json"))
-
-
-def rewritten(path, change, member="config.json"):
-    """Change a description in a file."""
-    with zipfile.ZipFile(path) as archive:
-        data = {name: archive.read(name) for name in archive.namelist()}
-    config = json.loads(data[member])
-    change(config)
-    data[member] = json.dumps(config).encode()
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in data.items():
-            archive.writestr(name, content)
-
-
-def copied(name, tmp_path):
-    path = tmp_path / "m.keras"
-    path.write_bytes((FOLDER / "keras3" / "written" / name).read_bytes())
-    return path
-
-
-# ---------------------------------------------------------------------- files that Keras 3 and tf.keras wrote
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_file_predicts_and_trains_on_as_where_it_was_written(path):
-    arrays = dict(np.load(path.with_suffix(".npz")))
-    model = load_model(path)
-    x, y = several(arrays, "x"), several(arrays, "y")
-    found = model.predict(x if len(x) > 1 else x[0])
-    for own, its in zip(found if isinstance(found, list) else [found], several(arrays, "after"), strict=True):
-        close(own, its)
-    if "before" in arrays:  # these files went on with the first eight samples
-        x, y = [x[0][:8]], [y[0][:8]]
-    for loss in arrays["resumed"]:
-        close(
-            np.ravel(model.train_on_batch(x if len(x) > 1 else x[0], y if len(y) > 1 else y[0]))[0], np.ravel(loss)[0]
-        )
-
-
-def test_the_arguments_of_compile_keep_their_meaning():
-    model = load_model(FOLDER / "keras3" / "written" / "graph.keras")
-    config = model.optimizer.get_config()
-    assert (config["lr"], config["decay"], config["clipnorm"]) == (0.05, 0.25, 0.5)  # a schedule; global_clipnorm
-    assert model.optimizer.iterations == 3
-    assert model.loss == ["categorical_crossentropy", "mean_squared_error"]
-    assert model.metrics == {"head": ["accuracy"], "value": ["mean_absolute_error"]}
-    assert model.get_layer("shared").activation is minikeras.activations.hard_sigmoid6
-    assert load_model(FOLDER / "keras3" / "written" / "amsgrad.keras").optimizer.weight_clipnorm == 0.1
-
-
-def test_weights_go_into_a_model_with_other_names_by_the_count_of_their_classes():
-    arrays = np.load(MODELS / "auto.npz")
-    model = load_model(MODELS / "auto.keras", compile=False)
-    unnamed = [(type(layer), {**layer.get_config(), "name": None}) for layer in model.layers]
-    other = Sequential([Input(model.input_shape[1:]), *(kind.from_config(config) for kind, config in unnamed)])
-    assert [layer.name for layer in other.layers] != [layer.name for layer in model.layers]
-    other.load_weights(FOLDER / "keras3" / "auto.weights.h5")
-    close(other.predict(arrays["x"]), arrays["after"])
-    other.load_weights(MODELS / "auto.keras")
-    same_weights(model, other)
-
-
-def test_calls_of_models_are_counted_as_in_keras_3_in_its_h5_files_too(tmp_path):
-    original = FOLDER / "keras3" / "written" / "graph.keras"
-    model, config = load_model(original, compile=False), config_of(original)
-    model.save(tmp_path / "m.h5")
-    with h5py.File(tmp_path / "m.h5", "r+") as file:
-        file.attrs["model_config"] = json.dumps({"class_name": "Functional", "config": config["config"]})
-        file.attrs["keras_version"] = "3.15.1"
-    x = several(np.load(original.with_suffix(".npz")), "x")
-    for own, its in zip(load_model(tmp_path / "m.h5").predict(x), model.predict(x), strict=True):
-        np.testing.assert_array_equal(own, its)
-
-
-def test_a_graph_of_models_is_written_as_keras_3_wrote_it(tmp_path):
-    original = FOLDER / "keras3" / "written" / "graph.keras"
-    load_model(original).save(tmp_path / "m.keras")
-    found, expected = config_of(tmp_path / "m.keras"), config_of(original)
-    assert found["config"]["output_layers"] == expected["config"]["output_layers"]
-    for own, its in zip(found["config"]["layers"], expected["config"]["layers"], strict=True):
-        calls = [
-            [tensor["config"]["keras_history"] for tensor in np.ravel(node["args"]).tolist()]
-            for node in its["inbound_nodes"]
-        ]
-        assert [[place[:3] for place in node] for node in own["inbound_nodes"]] == calls, own["name"]
-    with zipfile.ZipFile(tmp_path / "m.keras") as own, zipfile.ZipFile(original) as its:
-        for archive, name in ((own, "own.h5"), (its, "its.h5")):
-            (tmp_path / name).write_bytes(archive.read("model.weights.h5"))
-    with h5py.File(tmp_path / "own.h5") as own, h5py.File(tmp_path / "its.h5") as its:
-        places = [[], []]
-        for file, found in zip((own, its), places, strict=True):
-            file.visititems(lambda name, item, found=found: found.append(name) if hasattr(item, "shape") else None)
-        assert places[0] == places[1]
-        for name in places[0]:
-            np.testing.assert_array_equal(own[name][()], its[name][()], err_msg=name)
-
-
-# ---------------------------------------------------------------------- round trips
 
 
 @pytest.mark.filterwarnings("ignore:.*Keras 3")
@@ -199,6 +71,44 @@ def test_activations_that_came_with_keras_3_come_back(tmp_path):
         np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
     found = [layer["config"]["activation"] for layer in config_of(tmp_path / "m.keras")["config"]["layers"][1:]]
     assert found == [*names[:-1], "silu"]  # as Keras 3 writes them
+
+
+def test_layers_as_activations_come_back(tmp_path):
+    chosen = ["LeakyReLU", {"class_name": "LeakyReLU", "config": {"alpha": 0.1}}]
+    chosen += [{"class_name": "ReLU", "config": {"max_value": 1.5}}, {"class_name": "Softmax", "config": {"axis": 1}}]
+    model = Sequential([Input((3,)), *[layers.Dense(3, activation=given) for given in chosen]])
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    for suffix in ("keras", "h5", "npz"):
+        model.save(tmp_path / f"m.{suffix}")
+        np.testing.assert_array_equal(load_model(tmp_path / f"m.{suffix}").predict(x), model.predict(x))
+    found = [layer["config"]["activation"] for layer in config_of(tmp_path / "m.keras")["config"]["layers"][1:]]
+    slopes = [item["config"].get("negative_slope") for item in found]
+    assert slopes == [0.3, 0.1, 0.0, None]  # as Keras 3 calls them
+    assert {item["module"] for item in found} == {"keras.layers"}
+
+
+def test_activations_with_arguments_come_back_where_keras_3_need_not_read_them(tmp_path):
+    activation = functools.partial(minikeras.activations.leaky_relu, negative_slope=0.5)
+    model = Sequential([layers.Dense(3, activation=activation, input_dim=2)])
+    for suffix in ("npz", "h5"):
+        model.save(tmp_path / f"m.{suffix}")
+        np.testing.assert_array_equal(load_model(tmp_path / f"m.{suffix}").predict(X), model.predict(X))
+
+
+def test_an_activation_with_weights_of_its_own_comes_back_and_keras_3_has_none(tmp_path):
+    model = Sequential([layers.Dense(3, activation="PReLU", input_dim=2)])
+    model.set_weights([np.full(array.shape, -0.5) for array in model.get_weights()])
+    for suffix in ("h5", "npz", "weights.h5"):
+        path = tmp_path / f"m.{suffix}"
+        model.save_weights(path) if "weights" in suffix else model.save(path)
+        model.load_weights(path)
+        if "weights" not in suffix:
+            assert [array.shape for array in load_model(path).get_weights()] == [(2, 3), (3,), (3,)]
+            np.testing.assert_array_equal(load_model(path).predict(X), model.predict(X))
+    with pytest.raises(
+        ValueError, match=r"Dense '.*': a \.keras file can't hold the activation 'PReLU', whose weights"
+    ):
+        model.save(tmp_path / "m.keras")
 
 
 def test_global_pooling_that_keeps_its_axes_comes_back(tmp_path):
@@ -278,7 +188,7 @@ def test_losses_with_arguments_are_kept(tmp_path):
 
 
 def test_a_file_is_converted_to_every_format_and_back(tmp_path):
-    source = MODELS / "auto.keras"
+    source = KERAS3 / "auto.keras"
     for start, end in [(source, "a.npz"), ("a.npz", "b.keras"), ("b.keras", "c.weights.h5")]:
         assert main(["convert", str(tmp_path / start), str(tmp_path / end)]) == 0
     model, other = load_model(source), load_model(tmp_path / "b.keras")
@@ -313,262 +223,6 @@ def test_classes_and_functions_of_ones_own_are_found_by_custom_objects(tmp_path)
     for name in ("own", "Custom>own"):  # as Keras 3 names what is registered
         tripled = load_model(tmp_path / "m.keras", {"Twice": Twice, name: lambda x: 3.0 * x}, compile=False)
         np.testing.assert_allclose(tripled.predict(X), 3.0 * model.predict(X), rtol=1e-6)
-
-
-# ---------------------------------------------------------------------- what the other one hasn't
-
-
-@pytest.mark.parametrize(
-    ("layer", "message"),
-    [
-        (
-            layers.ThresholdedReLU(),
-            r"ThresholdedReLU 'odd': a \.keras file can't hold it, as Keras 3 has no such layer",
-        ),
-        (layers.LocallyConnected2D(2, 1), r"LocallyConnected2D 'odd': a \.keras file can't hold it"),
-        (layers.TimeDistributed(layers.ThresholdedReLU(name="inner")), "ThresholdedReLU 'inner'"),
-        (layers.Lambda(np.abs, output_shape=(2, 2, 2)), "Lambda 'odd'"),
-        (layers.Activation("hard_sigmoid"), "Keras 3 means by it minikeras's 'hard_sigmoid6'"),
-        (layers.Conv2DTranspose(2, 1, groups=2), "Conv2DTranspose 'odd': .* groups=2, which Keras 3 lacks"),
-        (layers.UpSampling2D(interpolation="bilinear", half_pixel_centers=False), "half_pixel_centers=False"),
-    ],
-)
-def test_what_keras_3_has_not_is_refused_before_anything_is_written(layer, message, tmp_path):
-    layer.name = "odd"
-    model = Sequential([Input((2, 2, 2)), layer])
-    with pytest.raises(ValueError, match=message):
-        model.save(tmp_path / "m.keras")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_layer_of_two_models_is_refused(tmp_path):
-    start = Input((2,))
-    shared = layers.Dense(2, name="shared")
-    model = Model(start, layers.Add()([shared(start), Sequential([shared])(start)]))
-    with pytest.raises(ValueError, match="'shared' is part of several models or wrappers"):
-        model.save(tmp_path / "m.keras")
-
-
-def test_an_argument_of_a_call_is_refused(tmp_path):
-    start = Input((2,))
-    with pytest.raises(ValueError, match=r"can't hold the arguments of its call.* Received: {'training': True}"):
-        Model(start, layers.Dropout(0.5)(start, training=True)).save(tmp_path / "m.keras")
-
-
-def test_optimizers_of_another_formula_are_said(tmp_path):
-    model = classifier()
-    path = tmp_path / "m.keras"
-    model.compile(optimizers.RMSprop(epsilon=1e-4), "sparse_categorical_crossentropy")
-    with pytest.warns(UserWarning, match="RMSprop: Keras 3 adds epsilon within the root"):
-        model.save(path)
-    assert config_of(path)["compile_config"]["optimizer"]["config"]["epsilon"] == 1e-8
-    assert load_model(path).optimizer.get_config() == model.optimizer.get_config()
-    for optimizer, why in [
-        (optimizers.Nadam(), "Nadam has schedule_decay=1.0 and no other. Received: 0.004"),
-        (optimizers.SGD(clipnorm=1.0, clipvalue=1.0), "limits gradients in one way only"),
-    ]:
-        model.compile(optimizer, "sparse_categorical_crossentropy")
-        with pytest.warns(UserWarning, match=f"Keras 3 will load it without compiling it. .*{why}"):
-            model.save(path)
-        assert "compile_config" not in config_of(path)
-        assert load_model(path).optimizer.get_config() == optimizer.get_config()
-
-
-def optimizer_in(config):
-    return config["compile_config"]["optimizer"]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda c: optimizer_in(c).update(class_name="Lion"), "its optimizer is 'Lion', which minikeras doesn't have"),
-        (lambda c: optimizer_in(c)["config"].update(weight_decay=0.1), "its Adam has weight_decay=0.1"),
-        (
-            lambda c: optimizer_in(c)["config"].update(learning_rate={"class_name": "CosineDecay", "config": {}}),
-            "its Adam follows the schedule 'CosineDecay'",
-        ),
-        (
-            lambda c: c["compile_config"].update(
-                loss={"class_name": "CategoricalCrossentropy", "config": {"label_smoothing": 0.1}}
-            ),
-            "its loss 'CategoricalCrossentropy' has label_smoothing=0.1",
-        ),
-    ],
-)
-def test_training_that_minikeras_has_not_is_left_out_with_a_word(change, message, tmp_path):
-    path = copied("amsgrad.keras", tmp_path)
-    rewritten(path, change)
-    with pytest.warns(UserWarning, match=f"loaded without what belongs to training, as {message}.*Compile the model"):
-        assert load_model(path).optimizer is None
-
-
-def test_an_optimizer_that_keras_3_lost_is_said(tmp_path):
-    path = copied("amsgrad.keras", tmp_path)
-    rewritten(path, lambda config: config["compile_config"].pop("optimizer"))  # as after save("m.h5") of the same model
-    with pytest.warns(UserWarning, match="as it doesn't say which optimizer the model was compiled with"):
-        assert load_model(path).optimizer is None
-
-
-def test_a_name_alone_is_the_optimizer_with_tf_keras_s_arguments(tmp_path):
-    path = tmp_path / "m.keras"
-    model = classifier()
-    rule = optimizers.Adagrad(0.001, epsilon_in_root=True, initial_accumulator=0.1)
-    model.compile(rule, "sparse_categorical_crossentropy")
-    model.fit(X, LABELS, verbose=0)
-    model.save(path)
-    rewritten(path, lambda metadata: metadata.update(keras_version="2.15.0", minikeras=None), "metadata.json")
-    rewritten(path, lambda config: config["compile_config"].update(optimizer="adagrad"))
-    loaded = load_model(path)
-    assert loaded.optimizer.get_config() == model.optimizer.get_config()
-    assert loaded.optimizer.iterations == model.optimizer.iterations == 2
-    assert loaded.train_on_batch(X, LABELS) == model.train_on_batch(X, LABELS)
-
-
-def test_a_state_that_is_no_more_in_the_archive_is_said(tmp_path):
-    path = copied("amsgrad.keras", tmp_path)
-    with zipfile.ZipFile(path) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist()}
-    data = io.BytesIO(parts["model.weights.h5"])
-    with h5py.File(data, "r+") as file:
-        del file["optimizer"]
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in {**parts, "model.weights.h5": data.getvalue()}.items():
-            archive.writestr(name, content)
-    with pytest.warns(UserWarning, match=r"m.keras: .*the state of its Adam, which begins anew"):
-        assert load_model(path).optimizer.iterations == 0
-    load_model(path, compile=False)
-
-
-def test_nothing_is_said_of_the_state_of_a_model_that_was_never_trained(tmp_path):
-    model = classifier()
-    model.compile("adam", "sparse_categorical_crossentropy")
-    model.save(tmp_path / "m.keras")
-    load_model(tmp_path / "m.keras")  # warnings are errors
-
-
-def test_metrics_that_minikeras_has_not_are_left_out_with_a_word(tmp_path):
-    path = copied("amsgrad.keras", tmp_path)
-    auc = {"module": "keras.metrics", "class_name": "AUC", "config": {"name": "auc"}, "registered_name": None}
-    rewritten(path, lambda config: config["compile_config"].update(metrics=["mae", auc]))
-    with pytest.warns(UserWarning, match="loaded without the metrics 'AUC'"):
-        model = load_model(path)
-    assert (model.metrics, model.optimizer.iterations) == (["mean_absolute_error"], 3)
-
-
-# ---------------------------------------------------------------------- what a file can't do
-
-
-def layer_in(config, number=1):
-    return config["config"]["layers"][number]
-
-
-LSTM = {"module": "keras.layers", "class_name": "LSTM", "config": {"name": "l", "units": 2}}
-CODE = {"class_name": "__lambda__", "config": {"code": "YQ==", "defaults": None, "closure": None}}
-LAMBDA = {"module": "keras.layers", "class_name": "Lambda", "config": {"name": "l", "function": CODE}}
-SUM = {"module": "keras.src.ops.numpy", "class_name": "Add", "config": {"name": "add"}}
-FOREIGN = {
-    "module": "os",
-    "class_name": "Dense",
-    "config": {"name": "d", "units": 2},
-    "registered_name": "theirs>Dense",
-}
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda c: c.update(class_name="Dense"), "it describes no model, but 'Dense'"),
-        (lambda c: c.pop("config"), "it describes no model"),
-        (lambda c: layer_in(c).update(LSTM), "Unknown layer: 'LSTM'"),
-        (lambda c: layer_in(c).update(LAMBDA), "Lambda 'l': function is stored as Python bytecode, which is never run"),
-        (lambda c: layer_in(c).update(SUM), "the operation 'Add' of keras.src.ops.numpy stands between the layers"),
-        (lambda c: layer_in(c).update(FOREIGN), "Unknown layer: 'theirs>Dense'"),
-        (lambda c: layer_in(c)["config"].update(units=10**9), "the file doesn't hold so many weights"),
-        (lambda c: layer_in(c)["config"].update(units=2), "holds weights of another architecture"),
-        (lambda c: layer_in(c)["config"].update(units=-3), "units must be a positive integer"),
-        (lambda c: layer_in(c)["config"].update(activation="glu"), "Unknown activation: 'glu'"),
-        (
-            lambda c: layer_in(c)["config"].update(dtype={"class_name": "P", "config": {"name": "mixed_float16"}}),
-            "dtype",
-        ),
-        (lambda c: [layer_in(c, n).update(shared_object_id=7) for n in (1, 2)], "part of several models or wrappers"),
-        (lambda c: optimizer_in(c)["config"].update(learning_rate=-1), "lr must be"),
-        (lambda c: optimizer_in(c)["config"].update(amsgrad=False), "doesn't hold the state of its optimizer"),
-    ],
-)
-def test_a_changed_configuration_is_refused_with_the_files_name(change, message, tmp_path):
-    path = copied("amsgrad.keras", tmp_path)
-    rewritten(path, change)
-    with pytest.raises(ModelFileError) as caught:
-        load_model(path)
-    assert message in str(caught.value)
-    assert str(path) in str(caught.value)
-
-
-def calls_of(config, kind):
-    """What the first operation of a kind is called on."""
-    return next(layer for layer in config["config"]["layers"] if layer["class_name"] == kind)["inbound_nodes"][0][
-        "args"
-    ]
-
-
-@pytest.mark.parametrize(
-    ("change", "operation"),
-    [
-        (lambda c: calls_of(c, "Add").__setitem__(1, 2.0), "Add"),
-        (lambda c: calls_of(c, "Multiply")[1]["config"].update(shape=[None, 1]), "Multiply"),
-        (lambda c: calls_of(c, "Maximum").pop(), "Maximum"),
-        (lambda c: calls_of(c, "Tanh").__setitem__(0, [3]), "Tanh"),
-        (lambda c: next(n for n in c["config"]["layers"] if n["class_name"] == "Relu").update(class_name="Cos"), "Cos"),
-    ],
-)
-def test_operations_that_are_no_layers_are_named(change, operation, tmp_path):
-    path = copied("operations.keras", tmp_path)
-    rewritten(path, change)
-    with pytest.raises(
-        ModelFileError,
-        match=rf"m.keras: the model can't be made of it: the operation '{operation}' of keras.* stands between the la",
-    ):
-        load_model(path)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda c: c.update(compile_config=[1]), "the arguments of compile must be a dict"),
-        (lambda c: optimizer_in(c).update(config=None), "the optimizer's configuration must be a dict"),
-        (lambda c: c["compile_config"].update(loss=3), "a loss or metric must be a name or a configuration"),
-        (
-            lambda c: optimizer_in(c)["config"].update(
-                learning_rate={
-                    "class_name": "InverseTimeDecay",
-                    "config": {"initial_learning_rate": 1, "decay_rate": 1, "decay_steps": 0},
-                }
-            ),
-            "division by zero",
-        ),
-    ],
-)
-def test_wrong_arguments_of_compile_are_refused_and_the_rest_can_be_read(change, message, tmp_path):
-    path = copied("amsgrad.keras", tmp_path)
-    rewritten(path, change)
-    with pytest.raises(ModelFileError, match=rf"compile=False\) reads the rest: .*{message}"):
-        load_model(path)
-    same_weights(load_model(path, compile=False), load_model(FOLDER / "keras3" / "written" / "amsgrad.keras"))
-
-
-def test_a_file_without_its_parts_is_refused(tmp_path):
-    for member in ("config.json", "model.weights.h5"):
-        path = tmp_path / "m.keras"
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr(member, b"{}")
-        with pytest.raises(ModelFileError, match=r"m\.keras is damaged or no \.keras file: there is no"):
-            load_model(path)
-    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
-        archive.writestr("config.json", json.dumps({"class_name": "Sequential", "config": {"layers": []}}))
-        archive.writestr("model.weights.h5", b"no HDF5")
-    with pytest.raises(ModelFileError, match=r"m\.keras is damaged"):
-        load_model(tmp_path / "m.keras")
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -653,7 +653,7 @@ def test_a_count_of_steps_that_somebody_took_out_is_missed(tmp_path):
     metadata["minikeras"]["training"]["iterations"] = None
     members["metadata.json"] = json.dumps(metadata).encode()
     path.write_bytes(Zip([Member(name.encode(), data) for name, data in members.items()]).build())
-    with pytest.warns(UserWarning, match=r"m.keras: .* doesn't hold the state of its Adam"):
+    with pytest.warns(UserWarning, match=r"m.keras: .* holds no state of its Adam"):
         load_model(path)
 
 

@@ -8,20 +8,18 @@ import os
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from minikeras import Sequential, activations, layers, optimizers
 from minikeras.models import Model, load_model
+from tests.saving.files import KERAS2, KERAS2_NAMES
 
 PYTHON = os.environ.get("MINIKERAS_KERAS_PYTHON") or (sys.executable if importlib.util.find_spec("keras") else "")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not PYTHON, reason="needs Keras 3")]
 pytest.importorskip("h5py")
 
-FOLDER = Path(__file__).parents[1] / "reference" / "keras224" / "models"
-NAMES = ["auto", "lenet", "resid", "sep", "voxel", "wave"]
 READ = """
 import json, sys, warnings
 warnings.simplefilter("ignore")
@@ -62,6 +60,8 @@ def chain():
             layers.GlobalAveragePooling1D(),
             layers.RepeatVector(3),
             layers.Permute((2, 1)),
+            layers.Dense(3, activation="LeakyReLU"),
+            layers.Dense(3, activation={"class_name": "LeakyReLU", "config": {"alpha": 0.1}}),
             layers.Flatten(),
             layers.ELU(0.5),
             Sequential([layers.Dense(6, activation="selu", input_dim=12), layers.AlphaDropout(0.1)]),
@@ -182,7 +182,7 @@ def test_keras_3_predicts_the_same_and_trains_on(tmp_path):
 
 
 def test_keras_3_predicts_the_same(tmp_path):
-    models = {name: load_model(FOLDER / f"{name}.h5") for name in NAMES}
+    models = {name: load_model(KERAS2 / f"{name}.h5") for name in KERAS2_NAMES}
     models |= {"chain": chain(), "beyond": beyond_keras_2()}
     rng = np.random.default_rng(0)
     for name, model in models.items():

@@ -14,7 +14,7 @@ from ...core.memory import aligned_empty
 from .. import product
 from ..blocks import BLOCK_BYTES
 from .jit import compiled, is_covered, plain
-from .packing import FIRST, LAST
+from .packing import FIRST, LAST, Own
 from .product import DEPTH, aligned, multiply_at, tile_shapes
 from .sharing import parts_of, run
 
@@ -34,12 +34,24 @@ def matmul(x: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np.nd
     """As `minikeras.kernels.matmul`."""
     if x.ndim == y.ndim == 2 and x.size * y.shape[1] > UNCOPIED and out is None and is_covered(x, y):
         (rows, depth), columns = x.shape, y.shape[1]
-        if depth >= LEAST_DEPTH and min(rows, columns) > 1:  # BLAS has a way of its own with a single one
+        if rows == 1 < depth and y.flags.carray:
+            return _row_product(x, y)
+        if depth >= LEAST_DEPTH and min(rows, columns) > 1:  # BLAS has a way of its own with a single column
             if rows <= FEW and y.flags.farray:
                 return _product(y.T, x.T, True)
             if (rows <= FEW and y.flags.carray and _deep(y) >= LEAST_BLOCK) or (columns <= FEW and x.flags.carray):
                 return _product(x, y, False)
     return product.matmul(x, y, out)
+
+
+def _row_product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """``x @ y`` of one row, which takes as long as `y` takes to be read: each thread reads some rows of it."""
+    parts = parts_of(len(y), y.size)
+    if parts == 1:
+        return product.matmul(x, y)
+    totals = np.zeros((parts, y.shape[1]), x.dtype)
+    run([(add_rows, (plain(x).reshape(-1), y.reshape(-1), Own(totals), FIRST, LAST))], len(y), parts)
+    return totals.sum(axis=0, keepdims=True)
 
 
 def _deep(y: np.ndarray) -> int:
@@ -113,6 +125,25 @@ def multiply_few(  # type: ignore[no-untyped-def]
                 if is_turned:
                     lines, to, line = (here, count, 1, width), f * rows + begin, rows
                 _add(part, lines, out, to, line, k > 0)
+
+
+@compiled
+def add_rows(x, y, total, first, last):  # type: ignore[no-untyped-def]
+    """Add rows `first` to `last` of flat `y`, each times its element of `x`, to `total`; eight rows at a time."""
+    one = np.uintp(total.size)
+    two, three, four = one + one, one + one + one, one + one + one + one
+    for k in range(first, last - 7, 8):
+        a, b, c, d, e, f, g, h = x[k], x[k + 1], x[k + 2], x[k + 3], x[k + 4], x[k + 5], x[k + 6], x[k + 7]
+        p = np.uintp(k) * one
+        for i in range(one):
+            q = p + i
+            r = q + four
+            value = a * y[q] + b * y[q + one] + c * y[q + two] + d * y[q + three]
+            total[i] += value + (e * y[r] + f * y[r + one] + g * y[r + two] + h * y[r + three])
+    for k in range(last - (last - first) % 8, last):
+        p = np.uintp(k) * one
+        for i in range(one):
+            total[i] += x[k] * y[p + i]
 
 
 @compiled

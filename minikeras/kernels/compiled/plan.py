@@ -20,6 +20,8 @@ POSITIONS = 4096
 """The most positions in a block, for the tables' sake."""
 PIECES, LEAST_POSITIONS = 4, 256
 """A batch is cut into at least so many blocks, for several threads, unless they'd have fewer positions than that."""
+LEAST_SLAB = 48
+"""Positions that rows of an image should have at least to be a block of their own."""
 
 
 class Part(NamedTuple):
@@ -150,6 +152,9 @@ def _blocks(parts: tuple[Part, ...], shapes: Shapes, frame: Ints) -> Ints:
     row_bytes += sum(part.counts[1] * part.counts[2] for part in parts) * shapes.filters * shapes.itemsize
     fit = max(min(BLOCK_BYTES // max(row_bytes, 1), POSITIONS // max(plane, 1)), 1)
     if fit >= rows:
+        slabs = min(-(-PIECES // max(shapes.images, 1)), rows * plane // LEAST_SLAB, rows)
+        if slabs > 1:
+            return 1, -(-rows // slabs)
         enough = max(-(-shapes.images // PIECES), -(-LEAST_POSITIONS // max(rows * plane, 1)), 1)
         return min(max(fit // max(rows, 1), 1), enough), max(rows, 1)
     return 1, -(-rows // -(-rows // fit))

@@ -30,6 +30,8 @@ WORTHWHILE = 1 << 17
 """Elements that must be read or written for a second thread that is awake to pay."""
 LINGERING = 1e-3
 """Seconds for which a helper watches the box before it sleeps."""
+PATIENCE = 64
+"""Turns of waiting, of 15 to 50 ns each, after which another thread may have the core."""
 MOST_TASKS = 8
 
 # Where in the box what is; what several threads write has a cache line of its own.
@@ -105,9 +107,16 @@ class _Helpers:
         self._forget()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)  # a child has none of its parent's threads
-        start, turns = time.perf_counter(), 20000
-        _serve(self.box, 0, turns)
-        self.turns = int(turns * LINGERING / (time.perf_counter() - start)) + 1
+        self.turns = self._turns(LINGERING)
+
+    def _turns(self, seconds: float, trial: int = 5000) -> int:
+        """How many turns of waiting take so long, if nothing else slows them down."""
+        times = []
+        for _ in range(4):  # the first may compile it
+            start = time.perf_counter()
+            _serve(self.box, 0, trial)
+            times.append(time.perf_counter() - start)
+        return int(trial * seconds / min(times)) + 1
 
     def _forget(self) -> None:
         self.box[...] = 0
@@ -197,11 +206,25 @@ def _rest(builder: Any, place: Any) -> Any:
     """Tell the processor that the thread only waits."""
     ir = imported("llvmlite.ir")
     name, numbers = _HINTS.get(platform.machine().lower(), ("", []))
+    args = [ir.IntType(32)(number) for number in numbers]
     if name:
-        args = [ir.IntType(32)(number) for number in numbers]
-        kind = ir.FunctionType(ir.VoidType(), [arg.type for arg in args])
-        builder.call(builder.module.globals.get(name) or ir.Function(builder.module, kind, name), args)
+        builder.call(_external(builder, name, ir.VoidType(), args), args)
     return ir.IntType(64)(0)
+
+
+@_instruction
+def _give_way(builder: Any, place: Any) -> Any:
+    """Let the system run another thread on this core, if there is one."""
+    ir = imported("llvmlite.ir")
+    if os.name == "posix":
+        builder.call(_external(builder, "sched_yield", ir.IntType(32), []), [])
+    return ir.IntType(64)(0)
+
+
+def _external(builder: Any, name: str, result: Any, args: list[Any]) -> Any:
+    ir = imported("llvmlite.ir")
+    kind = ir.FunctionType(result, [arg.type for arg in args])
+    return builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
 
 
 _HINTS: dict[str, tuple[str, list[int]]] = {
@@ -240,8 +263,10 @@ def _run(box, tasks, length, parts, step, helpers):  # type: ignore[no-untyped-d
     _add(box, OPEN, 1)  # odd: there is a job
     _take_parts(box)
     _add(box, OPEN, 1)
+    turn = 0
     while _load(box, INSIDE) > 0:  # a helper either sees that the job is gone, or is seen here
-        _rest(box, 0)
+        _wait(box, turn)
+        turn += 1
     failed = _load(box, FAILED)
     if is_shared:
         _exchange(box, OWNER, 0)
@@ -261,5 +286,13 @@ def _serve(box, calls, turns):  # type: ignore[no-untyped-def]
             if _add(box, INSIDE, 1) < box[LIMIT] and _load(box, OPEN) == job:
                 _take_parts(box)
             _add(box, INSIDE, -1)
-        _rest(box, 0)
+        _wait(box, turn)
     _add(box, AWAKE, -1)
+
+
+@compiled
+def _wait(box, turn):  # type: ignore[no-untyped-def]
+    """A turn of waiting; from time to time other threads may have the core: one of them may be waited for."""
+    _rest(box, 0)
+    if turn % PATIENCE == PATIENCE - 1:
+        _give_way(box, 0)

@@ -239,9 +239,8 @@ class H5(Format):
 
     @cached_property
     def originals(self) -> list[bytes]:
-        return (
-            _references("keras224/models/*.h5") + _references("keras3/models/resid.h5") + _references("tf_keras/*.h5")
-        )
+        patterns = ("keras224/models/*.h5", "keras3/models/resid.h5", "keras3/written/shared.h5", "tf_keras/*.h5")
+        return [data for pattern in patterns for data in _references(pattern)]
 
     def mutated(self, rng: Random) -> tuple[bytes, str]:
         return hdf5.mutated(*self._pair(rng), rng)
@@ -270,7 +269,7 @@ class Keras(Format):
 
     @cached_property
     def originals(self) -> list[bytes]:
-        return _references("keras3/models/*.keras")
+        return _references("keras3/models/*.keras") + _references("keras3/written/shared.keras")
 
     def mutated(self, rng: Random) -> tuple[bytes, str]:
         data, other = self._pair(rng)
