@@ -23,8 +23,8 @@ HOUSE = """
     kernels.depthwise kernels.winograd kernels.lowering kernels.conv kernels.gradients kernels.resize kernels.pool
     kernels.normalization kernels.steps kernels.squashing kernels.entropy kernels.compiled.jit kernels.compiled.vectors
     kernels.compiled.packing kernels.compiled.sharing
-    kernels.compiled.exponential kernels.compiled.entropy kernels.compiled.axes kernels.compiled.plan
-    kernels.compiled.product kernels.compiled.matmul
+    kernels.compiled.exponential kernels.compiled.entropy kernels.compiled.axes
+    kernels.compiled.product kernels.compiled.matmul kernels.compiled.wide kernels.compiled.plan
     kernels.compiled.indirect kernels.compiled.winograd kernels.compiled.activation kernels.compiled.conv
     kernels.compiled.reduction kernels.compiled.pool kernels.compiled.steps
     kernels.compiled.normalization kernels.compiled.resize kernels.compiled.squashing kernels.compiled kernels

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .hooks import Hooks
+from .memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from .primitive import Primitive
@@ -193,6 +194,7 @@ def _walk(
     outputs: list[Tensor], seeds: list[Tensor], targets: list[Tensor] | None, create_graph: bool, retain_graph: bool
 ) -> list[tuple[Tensor, Tensor]]:
     """Walk the tape from ``outputs``; return (tensor, gradient) for every target, or for every leaf."""
+    keep_freed_memory()  # who asks for gradients will do so again
     nodes = _reachable(outputs)
     wanted = {_place(target): target for target in targets} if targets is not None else None
     useful = _useful(nodes, wanted) if wanted is not None else None

@@ -15,7 +15,7 @@ import numpy as np
 from .. import ops
 from ..core.primitive import Primitive
 from ..ops import linalg
-from ..ops.conv import relu_conv_gradients
+from ..ops.conv import conv_gradients
 
 Shape = tuple[int, ...]
 
@@ -47,8 +47,8 @@ def _conv_kernel_grad(shapes: list[Shape], output: Shape, static: Mapping[str, A
     return 2 * math.prod(shapes[1]) * math.prod(output[:-1])
 
 
-def _relu_conv_gradients(shapes: list[Shape], output: Shape, static: Mapping[str, Any]) -> int:
-    delta, x, w, _ = shapes
+def _conv_gradients(shapes: list[Shape], output: Shape, static: Mapping[str, Any]) -> int:
+    delta, x, w, *_ = shapes
     inputs = x[-1] // static.get("groups", 1) if x else w[-2]
     return 2 * math.prod(delta) * math.prod(static["window"]) * inputs * sum(static["wanted"][:2])
 
@@ -83,7 +83,7 @@ _COUNTS: dict[Primitive, Callable[[list[Shape], Shape, Mapping[str, Any]], int |
     ops.conv: _conv,
     ops.conv_input_grad: _conv_input_grad,
     ops.conv_kernel_grad: _conv_kernel_grad,
-    relu_conv_gradients: _relu_conv_gradients,
+    conv_gradients: _conv_gradients,
     ops.depthwise_conv: _depthwise,
     ops.depthwise_input_grad: _depthwise_input_grad,
     ops.depthwise_kernel_grad: _depthwise_kernel_grad,

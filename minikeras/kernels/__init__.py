@@ -22,7 +22,7 @@ from .entropy import (
     softmax_grad,
 )
 from .geometry import explicit_padding, output_length, output_lengths, taps, transposed_length, window_span
-from .gradients import relu_conv_gradients
+from .gradients import conv_gradients
 from .normalization import batch_norm, batch_norm_grad, channel_affine
 from .pool import average_pool, average_pool_grad, max_pool, max_pool_values, pool_gather, pool_scatter
 from .product import matmul
@@ -59,6 +59,7 @@ __all__ = [
     "channel_affine",
     "channel_sum",
     "conv",
+    "conv_gradients",
     "conv_input_grad",
     "conv_kernel_grad",
     "cross_entropy",
@@ -79,7 +80,6 @@ __all__ = [
     "pool_gather",
     "pool_scatter",
     "relu",
-    "relu_conv_gradients",
     "relu_grad",
     "rmsprop_step",
     "row_sum",

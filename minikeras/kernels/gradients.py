@@ -16,11 +16,11 @@ Gradients = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
 Kernel = Callable[..., np.ndarray]
 
 
-def relu_conv_gradients(
+def conv_gradients(
     delta: np.ndarray,
     x: np.ndarray | None,
     w: np.ndarray | None,
-    y: np.ndarray,
+    y: np.ndarray | None = None,
     *,
     needs: tuple[bool, bool, bool],
     input_size: Ints,
@@ -30,13 +30,13 @@ def relu_conv_gradients(
     dilation: Ints,
     groups: int = 1,
 ) -> Gradients:
-    """Gradients of ``y = relu(conv(x, w) + bias)`` in its arguments.
+    """Gradients of ``conv(x, w) + bias``, or of ``y = relu(conv(x, w) + bias)``, in its arguments.
 
     Args:
-        delta: ndarray (N, *output, F), the cotangent of y.
+        delta: ndarray (N, *output, F), the cotangent of the result.
         x: ndarray (N, *input_size, C); None if the gradient in w isn't needed.
         w: ndarray (*window, C / groups, F); None if that in x isn't needed.
-        y: ndarray (N, *output, F).
+        y: ndarray (N, *output, F), the result behind relu; None without.
         needs: which of the gradients in x, w and bias are needed.
         input_size, window, strides, padding, dilation, groups: those of the convolution.
 
@@ -56,10 +56,10 @@ def one_by_one(
     window: Ints,
     steps: dict[str, Any],
 ) -> Gradients:
-    """The gradients by `kernels` for each of them; the other arguments are those of `relu_conv_gradients`."""
+    """The gradients by `kernels` for each of them; the other arguments are those of `conv_gradients`."""
     through_relu, input_grad, kernel_grad = kernels
     delta, x, w, y = arrays
-    g = through_relu(delta, y)
+    g = delta if y is None else through_relu(delta, y)
     return (
         input_grad(g, w, input_size=input_size, **steps) if needs[0] else None,
         kernel_grad(x, g, window=window, **steps) if needs[1] else None,

@@ -75,11 +75,10 @@ def _(
 ) -> Any:
     sliding = {"strides": strides, "padding": padding, "dilation": dilation, "groups": groups}
     needs_bias = len(needs) > 2 and needs[2]
-    if activation == "relu" and not grad_enabled():
+    if activation in (None, "relu") and not grad_enabled():
         needed = (needs[0], needs[1], needs_bias)
-        return relu_conv_gradients(
-            g, x, w, out, wanted=needed, input_size=x_shape[1:-1], window=w_shape[:-2], **sliding
-        )
+        y = None if activation is None else out
+        return conv_gradients(g, x, w, y, wanted=needed, input_size=x_shape[1:-1], window=w_shape[:-2], **sliding)
     g = through_activation(g, out, activation)
     return (
         conv_input_grad(g, w, input_size=x_shape[1:-1], **sliding) if needs[0] else None,
@@ -89,7 +88,7 @@ def _(
 
 
 @primitive(differentiable=False)
-def relu_conv_gradients(
+def conv_gradients(
     delta: Any,
     x: Any,
     w: Any,
@@ -103,11 +102,12 @@ def relu_conv_gradients(
     dilation: Ints,
     groups: int = 1,
 ) -> Any:
-    """The gradients of :func:`conv` with relu in input, kernel and bias, where no derivative of them is wanted.
+    """The gradients of :func:`conv` in input, kernel and bias, where no derivative of them is wanted.
 
-    What isn't needed is None, and so may be what only that reads: `w` for the input's, `x` for the kernel's.
+    `y` is its result if that is behind relu, else None. What isn't needed is None, and so may be what only that reads:
+    `w` for the input's, `x` for the kernel's.
     """
-    return kernels.relu_conv_gradients(
+    return kernels.conv_gradients(
         delta, x, w, y, needs=wanted, input_size=input_size, window=window, strides=strides, padding=padding,
         dilation=dilation, groups=groups,
     )  # fmt: skip

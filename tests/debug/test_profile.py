@@ -472,7 +472,7 @@ def test_in_the_trace_operations_lie_inside_of_layers_and_derivatives_inside_of_
     assert inside(the("conv", "forward"), the("conv", "layer"))
     assert inside(the("conv", "layer"), the(model.name, "layer"))
     assert inside(the("conv backward", "backward"), the("backward", "walk"))
-    assert inside(the("relu_conv_gradients", "forward"), the("conv backward", "backward"))
+    assert inside(the("conv_gradients", "forward"), the("conv backward", "backward"))
     assert not inside(the("Adam", "step"), the("backward", "walk"))
 
 

@@ -154,12 +154,12 @@ def test_gradients_behind_relu_are_those_of_one_kernel_after_the_other(
     arrays = [array.astype(dtype) for array in (delta, x, w, y)]
     options = {"input_size": lengths, "window": window, "strides": strides, "padding": padding}
     options |= {"dilation": (1,) * len(window)}
-    expected = gradients.relu_conv_gradients(*arrays, needs=(True, True, True), **options)
+    expected = gradients.conv_gradients(*arrays, needs=(True, True, True), **options)
     tolerance = 2e-4 if dtype == "float32" else 1e-10
     for images in (1, 2):
         monkeypatch.setattr(CONV, "CHUNK_BYTES", images * arrays[3][:1].nbytes)
         for needs in ((True, True, True), (False, True, False), (True, False, True)):
-            found = CONV.relu_conv_gradients(*arrays, needs=needs, **options)
+            found = CONV.conv_gradients(*arrays, needs=needs, **options)
             for need, ours, theirs in zip(needs, found, expected, strict=True):
                 assert (ours is not None) == need
                 if need:

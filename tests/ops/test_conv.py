@@ -192,7 +192,7 @@ TRIANGLE = ("conv", "conv_input_grad", "conv_kernel_grad")
         ((True, False), ["conv_input_grad"]),
     ],
 )
-def test_backward_of_a_convolution_is_one_kernel_call_per_gradient_that_is_needed(
+def test_backward_through_another_activation_is_one_kernel_call_per_gradient_that_is_needed(
     needs: tuple[bool, bool], expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x, w = Tensor(normal(2, 6, 2), requires_grad=needs[0]), Tensor(normal(3, 2, 4), requires_grad=needs[1])
@@ -202,14 +202,15 @@ def test_backward_of_a_convolution_is_one_kernel_call_per_gradient_that_is_neede
     assert calls == expected
 
 
-def test_backward_of_a_convolution_with_relu_is_one_kernel_call_unless_it_is_to_be_differentiated(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("activation", ["relu", None])
+def test_backward_of_a_convolution_is_one_kernel_call_unless_it_is_to_be_differentiated(
+    activation: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x, w, b = (Tensor(normal(*shape), requires_grad=True) for shape in ((2, 6, 2), (3, 2, 4), (4,)))
-    calls = counted(monkeypatch, *TRIANGLE, "relu_conv_gradients")
+    calls = counted(monkeypatch, *TRIANGLE, "conv_gradients")
     found = []
-    for create_graph, expected in ((False, ["relu_conv_gradients"]), (True, ["conv_input_grad", "conv_kernel_grad"])):
-        loss = (ops.conv(x, w, b, activation="relu", **sliding(SLIDINGS[0])) ** 2).sum()
+    for create_graph, expected in ((False, ["conv_gradients"]), (True, ["conv_input_grad", "conv_kernel_grad"])):
+        loss = (ops.conv(x, w, b, activation=activation, **sliding(SLIDINGS[0])) ** 2).sum()
         calls.clear()
         found.append(gradients(loss, [x, w, b], create_graph=create_graph))
         assert calls == expected
@@ -219,7 +220,7 @@ def test_backward_of_a_convolution_with_relu_is_one_kernel_call_unless_it_is_to_
 
 def test_a_gradient_of_the_kernel_alone_asks_for_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     x, w = Tensor(normal(2, 6, 2), requires_grad=True), Tensor(normal(3, 2, 4), requires_grad=True)
-    loss = ops.conv(x, w, **sliding(SLIDINGS[0])).sum()
+    loss = ops.conv(x, w, activation="tanh", **sliding(SLIDINGS[0])).sum()
     calls = counted(monkeypatch, *TRIANGLE)
     gradients(loss, w)
     assert calls == ["conv_kernel_grad"]

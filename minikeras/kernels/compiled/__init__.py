@@ -8,12 +8,12 @@ from __future__ import annotations
 from .activation import dropout, relu_grad
 from .conv import (
     conv,
+    conv_gradients,
     conv_input_grad,
     conv_kernel_grad,
     depthwise_conv,
     depthwise_input_grad,
     depthwise_kernel_grad,
-    relu_conv_gradients,
 )
 from .entropy import (
     binary_cross_entropy,
@@ -58,6 +58,7 @@ __all__ = [
     "channel_affine",
     "channel_sum",
     "conv",
+    "conv_gradients",
     "conv_input_grad",
     "conv_kernel_grad",
     "cross_entropy",
@@ -73,7 +74,6 @@ __all__ = [
     "momentum_step",
     "nadam_step",
     "pool_scatter",
-    "relu_conv_gradients",
     "relu_grad",
     "rmsprop_step",
     "sgd_step",

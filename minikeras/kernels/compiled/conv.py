@@ -6,6 +6,7 @@ gradient, block by block; here it is chosen, and threads share the blocks.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, TypeGuard
 
@@ -22,9 +23,9 @@ from ..geometry import Ints, Padding, Slide, mirrored_padding, output_lengths
 from ..gradients import Gradients, one_by_one
 from ..product import matmul
 from ..winograd import MOST_CHANNELS
-from . import indirect, product, winograd
+from . import indirect, product, wide, winograd
 from .activation import pass_and_sum, relu_grad
-from .jit import is_covered, plain
+from .jit import FLOATS, plain
 from .packing import Cut, Own
 from .sharing import Task, parts_of, run
 
@@ -36,6 +37,9 @@ KERNEL_RESULTS = 300
 """Results that could be computed while Winograd's algorithm transforms the kernel."""
 FEW = 3
 """Filters up to which it pays to fill the vectors with channels, and sum those afterwards."""
+DIRECT, EXCHANGED, BY_FILTER = "direct", "exchanged", "by filter"
+"""A kernel's gradient: the input's windows for each element of the cotangent; the cotangent moved over the input, so
+that vectors hold channels; or channel by channel for each filter."""
 SPARSE = 16
 """Phases of the strides per tap of the window from which nearly all have none, so that NumPy's way is faster."""
 CHUNK_BYTES = 1 << 18
@@ -61,8 +65,8 @@ def conv(
         w = w.reshape(*w.shape[:-2], groups, -1)
         return depthwise_conv(x, w, bias, **_named(slide), activation=activation)
     sizes = output_lengths(x.shape[1:-1], *slide)
-    way = _way(len(x), sizes, slide, w.shape[-2:], groups)
-    return _write(x, way, way.arranged(w), bias, sizes, activation)
+    way = _way(x, sizes, slide, w.shape[-1], groups)
+    return _write(x, way, w, bias, sizes, activation)
 
 
 def conv_input_grad(
@@ -79,7 +83,7 @@ def conv_input_grad(
 ) -> np.ndarray:
     """As `minikeras.kernels.conv_input_grad`."""
     slide = Slide(w.shape[:-2], strides, dilation, padding)
-    if not _is_covered(g, w, bias) or 0 in input_size or _is_sparse(slide, w.shape[-2]):
+    if not _is_covered(g, w, bias) or 0 in input_size or _is_sparse(slide):
         return by_numpy.conv_input_grad(
             g, w, bias, input_size=input_size, **_named(slide), groups=groups, activation=activation
         )
@@ -87,8 +91,8 @@ def conv_input_grad(
         out = depthwise_input_grad(g, w.reshape(*slide.window, groups, -1), input_size=input_size, **_named(slide))
         add_bias_and_activate(out, bias, activation)
         return out
-    way, kernel = _adjoint_way(g, w, input_size, slide, groups)
-    return _write(g, way, kernel, bias, input_size, activation)
+    way = _adjoint_way(g, w.shape[-2] * groups, input_size, slide, groups)
+    return _write(g, way, transposed_kernel(w, groups), bias, input_size, activation)
 
 
 def conv_kernel_grad(
@@ -100,14 +104,12 @@ def conv_kernel_grad(
         return by_numpy.conv_kernel_grad(x, g, window=window, **_named(slide), groups=groups)
     if groups == channels > 1:
         return depthwise_kernel_grad(x, g, window=window, **_named(slide)).reshape(*window, 1, filters)
-    way = _way(len(x), g.shape[1:-1], slide, (channels, filters), groups)
-    if _has_rather_channels(x, g, slide, groups):  # the cotangent moves over the input, instead of the other way round
-        back = indirect.way_of_convolution(x.shape[1:-1], slide._replace(padding=mirrored_padding(slide)))
-        exchanged = _kernel_grad(g, x, back).reshape(*window, filters, channels)
+    way, how = _kernel_way(x, g, slide, groups)
+    if how == EXCHANGED:
+        exchanged = _kernel_grad(g, x, way).reshape(*window, filters, channels)
         return plain(exchanged[(slice(None, None, -1),) * len(window)].swapaxes(-1, -2))
-    if _has_few(way, filters, channels):
-        by_channels = way._replace(channelwise=True)
-        parts = [_kernel_grad(x, g[..., f : f + 1].repeat(channels, -1), by_channels) for f in range(filters)]
+    if how == BY_FILTER:
+        parts = [_kernel_grad(x, g[..., f : f + 1].repeat(channels, -1), way) for f in range(filters)]
         return np.stack(parts, axis=-1).reshape(*window, channels, filters)
     return _kernel_grad(x, g, way).reshape(*window, channels // groups, filters)
 
@@ -127,9 +129,9 @@ def depthwise_conv(
     if not _is_covered(x, w, bias):
         return depthwise_by_numpy.depthwise_conv(x, w, bias, **_named(slide), activation=activation)
     sizes = output_lengths(x.shape[1:-1], *slide)
-    way = indirect.way_of_convolution(sizes, slide)._replace(channelwise=True)
-    kernel = way.arranged(w.reshape(*slide.window, 1, -1))
-    return _write(_repeated(x, w.shape[-1]), way, kernel, bias, sizes, activation)
+    x, w = _repeated(x, w.shape[-1]), w.reshape(*slide.window, 1, -1)
+    way = _channelwise_way(x.shape, sizes, slide, x.dtype.char)
+    return _write(x, way, w, bias, sizes, activation)
 
 
 def depthwise_input_grad(
@@ -140,8 +142,8 @@ def depthwise_input_grad(
     if not _is_covered(g, w) or 0 in input_size:
         return depthwise_by_numpy.depthwise_input_grad(g, w, input_size=input_size, **_named(slide))
     reversed_kernel = w.reshape(*slide.window, 1, -1)[(slice(None, None, -1),) * len(slide.window)]
-    way, kernel = indirect.way_of_adjoint(reversed_kernel, input_size, g.shape[1:-1], slide)
-    out = _write(g, way._replace(channelwise=True), kernel, None, input_size, None)
+    way = _channelwise_adjoint_way(g.shape, input_size, slide, g.dtype.char)
+    out = _write(g, way, reversed_kernel, None, input_size, None)
     return out if multiplier == 1 else out.reshape(*out.shape[:-1], channels, multiplier).sum(axis=-1)
 
 
@@ -152,15 +154,16 @@ def depthwise_kernel_grad(
     slide, channels = Slide(window, strides, dilation, padding), x.shape[-1]
     if not _is_covered(x, g):
         return depthwise_by_numpy.depthwise_kernel_grad(x, g, window=window, **_named(slide))
-    way = indirect.way_of_convolution(g.shape[1:-1], slide)._replace(channelwise=True)
-    return _kernel_grad(_repeated(x, g.shape[-1] // channels), g, way).reshape(*window, channels, -1)
+    x = _repeated(x, g.shape[-1] // channels)
+    way = _channelwise_way(x.shape, g.shape[1:-1], slide, x.dtype.char)
+    return _kernel_grad(x, g, way).reshape(*window, channels, -1)
 
 
-def relu_conv_gradients(
+def conv_gradients(
     delta: np.ndarray,
     x: np.ndarray | None,
     w: np.ndarray | None,
-    y: np.ndarray,
+    y: np.ndarray | None = None,
     *,
     needs: tuple[bool, bool, bool],
     input_size: Ints,
@@ -170,13 +173,22 @@ def relu_conv_gradients(
     dilation: Ints,
     groups: int = 1,
 ) -> Gradients:
-    """As `minikeras.kernels.relu_conv_gradients`: some images at a time, whose cotangents stay in cache."""
-    slide, filters = Slide(window, strides, dilation, padding), y.shape[-1]
+    """As `minikeras.kernels.conv_gradients`: behind relu some images at a time, whose cotangents stay in cache."""
+    slide, filters = Slide(window, strides, dilation, padding), delta.shape[-1]
+    kernels, steps = (relu_grad, conv_input_grad, conv_kernel_grad), {**_named(slide), "groups": groups}
+    if y is None:
+        return one_by_one(kernels, (delta, x, w, y), needs, input_size, window, steps)
     given = [array for array in (x, w) if array is not None]
     step = max(CHUNK_BYTES // max(y[:1].nbytes, 1), 1)
     is_unusual = groups > 1 or 0 in input_size or not _is_covered(delta, y, *given) or len(y) < 4 * step
-    if is_unusual or _is_of_whole_arrays(needs, x, w, y, slide):
-        kernels, steps = (relu_grad, conv_input_grad, conv_kernel_grad), {**_named(slide), "groups": groups}
+    forth = back = None
+    if not is_unusual and needs[0] and w is not None:
+        back = _adjoint_way(y, w.shape[-2], input_size, slide, 1)
+        is_unusual = _is_of_whole_arrays(back, input_size) or _is_sparse(slide)
+    if not is_unusual and needs[1] and x is not None:
+        forth, how = _kernel_way(x, y, slide, 1)
+        is_unusual = how != DIRECT or forth.room(y.shape[1:-1]) != y.shape[1:-1]
+    if is_unusual:
         return one_by_one(kernels, (delta, x, w, y), needs, input_size, window, steps)
     delta, y = plain(delta), plain(y)
     parts = parts_of(len(y), 2 * y.size * math.prod(window))
@@ -184,17 +196,16 @@ def relu_conv_gradients(
     flat = Cut(delta.reshape(-1)), Cut(y.reshape(-1)), Own(g.reshape(parts, -1))
     tasks: list[Task] = [(pass_and_sum, (*flat, Own(sums)))]
     dx = dw = None
-    if needs[0] and w is not None:
-        way, kernel = _adjoint_way(y, w, input_size, slide, 1)
+    if back is not None and w is not None:
+        kernel = back.arranged(transposed_kernel(w))
         dx = aligned_empty((len(y), *input_size, w.shape[-2]), w.dtype)
-        tasks.append(way.writing_images(g, kernel, np.zeros(w.shape[-2], w.dtype), dx))
-    if needs[1] and x is not None:
-        way = _way(len(x), y.shape[1:-1], slide, (x.shape[-1], filters), 1)
-        totals = np.zeros((parts, way.total_size(x, y)), y.dtype)
-        tasks.append(way.adding_images(plain(x), g, totals))
+        tasks.append(back.writing_images(g, kernel, np.zeros(w.shape[-2], w.dtype), dx))
+    if forth is not None and x is not None:
+        totals = np.zeros((parts, forth.total_size(x, y)), y.dtype)
+        tasks.append(forth.adding_images(plain(x), g, totals))
     run(tasks, len(y), parts, step)
-    if needs[1] and x is not None:
-        dw = way.kernel_gradient(totals.sum(axis=0)).reshape(*window, x.shape[-1], filters)
+    if forth is not None and x is not None:
+        dw = forth.kernel_gradient(totals.sum(axis=0), filters).reshape(*window, x.shape[-1], filters)
     return dx, dw, sums.sum(axis=0).astype(y.dtype) if needs[2] else None
 
 
@@ -202,13 +213,14 @@ def relu_conv_gradients(
 
 
 def _is_covered(x: np.ndarray, *others: np.ndarray | None) -> bool:
-    return x.ndim <= 5 and is_covered(x, *others) and all(a is None or a.size > 0 for a in (x, *others))
+    if x.ndim > 5 or not x.size or x.dtype not in FLOATS:
+        return False
+    return all([array is None or (array.dtype == x.dtype and array.size > 0) for array in others])
 
 
-def _is_sparse(slide: Slide, channels: int) -> bool:
-    """Whether nearly all phases of the adjoint are zeros, or each has one tap for few channels."""
-    phases, taps = math.prod(slide.strides), math.prod(slide.window)
-    return phases > SPARSE * taps or (phases >= taps > 1 and channels <= FEW)
+def _is_sparse(slide: Slide) -> bool:
+    """Whether nearly all phases of the adjoint are zeros."""
+    return math.prod(slide.strides) > SPARSE * math.prod(slide.window)
 
 
 def _suits_winograd(images: int, sizes: Ints, slide: Slide, channels: Ints, groups: int) -> bool:
@@ -223,81 +235,165 @@ def _suits_winograd(images: int, sizes: Ints, slide: Slide, channels: Ints, grou
     return computed / gain + KERNEL_RESULTS < images * math.prod(sizes)
 
 
-def _has_rather_channels(x: np.ndarray, g: np.ndarray, slide: Slide, groups: int = 1) -> bool:
-    """Whether the gradient in the kernel is better made of vectors of channels, as those of filters are less full."""
-    channels, filters, taps = x.shape[-1], g.shape[-1], math.prod(slide.window)
-    if groups > 1 or max(slide.strides) > 1 or filters >= channels:
-        return False
-    if _suits_winograd(len(x), g.shape[1:-1], slide, (channels, filters), groups):
-        return False
-    by_filters = g[..., 0].size * product.computed(taps * channels, filters, g.dtype)
-    return x[..., 0].size * product.computed(taps * filters, channels, g.dtype) < by_filters
+def _is_of_whole_arrays(way: Way, sizes: Ints) -> bool:
+    """Whether a way to write results has no form for some images after the other."""
+    return way.room(sizes) != sizes or _is_of_sums(way)
 
 
-def _is_of_whole_arrays(
-    needs: tuple[bool, bool, bool], x: np.ndarray | None, w: np.ndarray | None, y: np.ndarray, slide: Slide
-) -> bool:
-    """Whether the way of a gradient has no form for some images after the other."""
-    if needs[0] and w is not None and (_is_sparse(slide, w.shape[-2]) or w.shape[-2] <= FEW < y.shape[-1]):
-        return True
-    return needs[1] and x is not None and _has_rather_channels(x, y, slide)
+def _is_of_sums(way: Way) -> TypeGuard[indirect.Way]:
+    """Whether results are sums over channels, as vectors of filters would mostly be empty."""
+    return isinstance(way, indirect.Way) and way.sums
 
 
-def _has_few(way: Way, filters: int, channels: int) -> TypeGuard[indirect.Way]:
-    """Whether vectors would mostly be empty, so that they had better hold channels."""
-    return filters <= FEW < channels and isinstance(way, indirect.Way) and way.groups == 1 and not way.channelwise
-
-
-def _way(images: int, sizes: Ints, slide: Slide, channels: Ints, groups: int) -> Way:
-    """How to convolve."""
-    if _suits_winograd(images, sizes, slide, channels, groups):
+def _way(x: np.ndarray, sizes: Ints, slide: Slide, filters: int, groups: int) -> Way:
+    """How to convolve `x`."""
+    if _suits_winograd(len(x), sizes, slide, (x.shape[-1], filters), groups):
         return winograd.Way(slide.padding)
-    return indirect.way_of_convolution(sizes, slide, groups)
+    return _indirect_way(x.shape, sizes, slide, filters, groups, x.dtype.char)
 
 
-def _adjoint_way(g: np.ndarray, w: np.ndarray, input_size: Ints, slide: Slide, groups: int) -> tuple[Way, np.ndarray]:
-    """How to compute the adjoint of a convolution with `w`, and the kernel for it."""
-    reversed_kernel = transposed_kernel(w, groups)
-    if _suits_winograd(len(g), input_size, slide, w.shape[-2:], groups):
-        way = winograd.Way(mirrored_padding(slide))
-        return way, way.arranged(reversed_kernel)
-    return indirect.way_of_adjoint(reversed_kernel, input_size, g.shape[1:-1], slide, groups)
+@functools.lru_cache(maxsize=256)
+def _indirect_way(x: Ints, sizes: Ints, slide: Slide, filters: int, groups: int, dtype: str) -> indirect.Way:
+    if groups > 1 or 0 in sizes:
+        return indirect.way_of_convolution(sizes, slide, groups)
+    kind, taps, depth = np.dtype(dtype), math.prod(slide.window), x[-1] * math.prod(slide.window[:-1])
+    alone = wide.of_product(x[-1] * taps, filters, kind)
+    sums = wide.of_sums(x[-1], filters, taps, kind) if filters <= FEW < x[-1] else math.inf
+    axis, rows = _last(slide, x[-2], sizes[-1]), x[0] * math.prod(sizes[:-1])
+    several = wide.of_convolution(axis, rows, filters, depth, kind, min(alone, sums))
+    return indirect.way_of_convolution(sizes, slide, wide=several, sums=several is None and sums < alone)
+
+
+def _adjoint_way(g: np.ndarray, channels: int, input_size: Ints, slide: Slide, groups: int) -> Way:
+    """How to compute the adjoint of a convolution with results like `g`; its kernel is the reversed one."""
+    if _suits_winograd(len(g), input_size, slide, (channels, g.shape[-1]), groups):
+        return winograd.Way(mirrored_padding(slide))
+    return _indirect_adjoint_way(g.shape, channels, input_size, slide, groups, g.dtype.char)
+
+
+@functools.lru_cache(maxsize=256)
+def _indirect_adjoint_way(
+    g: Ints, channels: int, input_size: Ints, slide: Slide, groups: int, dtype: str
+) -> indirect.Way:
+    if groups > 1:
+        return indirect.way_of_adjoint(input_size, g[1:-1], slide, groups)
+    kind, taps = np.dtype(dtype), math.prod(slide.window) / math.prod(slide.strides)
+    alone = wide.of_product(g[-1] * taps, channels, kind)
+    sums = wide.of_sums(g[-1], channels, taps, kind) if channels <= FEW < g[-1] else math.inf
+    axis, rows = _last(slide, input_size[-1], g[-2]), g[0] * math.prod(input_size[:-1])
+    depth = g[-1] * math.prod(slide.window[:-1]) / math.prod(slide.strides[:-1])
+    several = wide.of_adjoint(axis, rows, channels, depth, kind, min(alone, sums))
+    return indirect.way_of_adjoint(input_size, g[1:-1], slide, wide=several, sums=several is None and sums < alone)
+
+
+def _kernel_way(x: np.ndarray, g: np.ndarray, slide: Slide, groups: int) -> tuple[Way, str]:
+    """How to compute the gradient in the kernel: the way, and what goes it."""
+    if _suits_winograd(len(x), g.shape[1:-1], slide, (x.shape[-1], g.shape[-1]), groups):
+        return winograd.Way(slide.padding), DIRECT
+    return _indirect_kernel_way(x.shape, g.shape, slide, groups, x.dtype.char)
+
+
+@functools.lru_cache(maxsize=256)
+def _indirect_kernel_way(x: Ints, g: Ints, slide: Slide, groups: int, dtype: str) -> tuple[indirect.Way, str]:
+    channels, filters, sizes, kind = x[-1], g[-1], g[1:-1], np.dtype(dtype)
+    if groups > 1 or 0 in sizes:
+        return indirect.way_of_convolution(sizes, slide, groups), DIRECT
+    taps = math.prod(slide.window)
+    costs: dict[str, float] = {DIRECT: product.computed(taps * channels, filters, kind)}
+    if max(slide.strides) == 1 and filters < channels:
+        costs[EXCHANGED] = product.computed(taps * filters, channels, kind) * math.prod(x[1:-1]) / math.prod(sizes)
+    if filters <= FEW < channels:
+        costs[BY_FILTER] = 1.5 * filters * product.computed(taps, channels, kind)  # both factors are loaded
+    how = min(costs, key=lambda name: costs[name])
+    axis, rows = _last(slide, x[-2], sizes[-1]), x[0] * math.prod(sizes[:-1])
+    several = wide.of_kernel_gradient(axis, rows, filters, taps // slide.window[-1] * channels, kind, costs[how])
+    if several is not None or how == DIRECT:
+        return indirect.way_of_convolution(sizes, slide, wide=several), DIRECT
+    if how == BY_FILTER:
+        return indirect.way_of_convolution(sizes, slide, channelwise=True), how
+    return indirect.way_of_convolution(x[1:-1], slide._replace(padding=mirrored_padding(slide))), how
+
+
+@functools.lru_cache(maxsize=256)
+def _channelwise_way(x: Ints, sizes: Ints, slide: Slide, dtype: str) -> indirect.Way:
+    """How to convolve each of the channels of an array of shape `x` with a window of its own."""
+    axis, rows = _last(slide, x[-2], sizes[-1]), x[0] * math.prod(sizes[:-1])
+    several = wide.channelwise(axis, rows, x[-1], math.prod(slide.window[:-1]), np.dtype(dtype))
+    return indirect.way_of_convolution(sizes, slide, channelwise=True, wide=several)
+
+
+@functools.lru_cache(maxsize=256)
+def _channelwise_adjoint_way(g: Ints, input_size: Ints, slide: Slide, dtype: str) -> indirect.Way:
+    axis = _last(slide._replace(padding=mirrored_padding(slide)), g[-2], input_size[-1])
+    rows = g[0] * math.prod(input_size[:-1])
+    several = wide.channelwise(axis, rows, g[-1], math.prod(slide.window[:-1]), np.dtype(dtype))
+    return indirect.way_of_adjoint(input_size, g[1:-1], slide, channelwise=True, wide=several)
+
+
+def _last(slide: Slide, length: int, results: int) -> wide.Axis:
+    """What a convolution does along the last axis."""
+    return wide.Axis(length, results, slide.window[-1], slide.strides[-1], slide.dilation[-1], slide.padding[-1][0])
 
 
 # ---------------------------------------------------------------------- the work
 
 
 def _write(
-    x: np.ndarray, way: Way, kernel: np.ndarray, bias: np.ndarray | None, sizes: Ints, activation: str | None
+    x: np.ndarray, way: Way, w: np.ndarray, bias: np.ndarray | None, sizes: Ints, activation: str | None
 ) -> np.ndarray:
-    """Convolve `x` (N, *spatial, C) with `kernel` (any, C / groups, F), add `bias` and activate."""
-    channels, filters = x.shape[-1], kernel.shape[-1]
+    """Convolve `x` (N, *spatial, C) with a kernel (*window, C / groups, F), add `bias` and activate."""
+    filters = w.shape[-1]
     if 0 in sizes:
         return np.empty((len(x), *sizes, filters), x.dtype)
-    if _has_few(way, filters, channels):
-        ones, way = np.ones((channels, 1), x.dtype), way._replace(channelwise=True)
-        kernels = (plain(kernel[..., f].reshape(-1, 1, channels)) for f in range(filters))
-        sums = [matmul(_write(x, way, each, None, sizes, None).reshape(-1, channels), ones) for each in kernels]
-        out = np.concatenate(sums, axis=-1).reshape(len(x), *sizes, filters)
+    if _is_of_sums(way):
+        out = _sums_of_channels(x, way, w, sizes)
         add_bias_and_activate(out, bias, activation)
         return out
-    out = aligned_empty((len(x), *sizes, filters), x.dtype)
+    kernel, room = way.arranged(w), way.room(sizes)
+    out = aligned_empty((len(x), *room, filters), x.dtype)
     start = np.zeros(filters, x.dtype) if bias is None else plain(bias)
     blocks, task = way.writing(plain(x), kernel, start, out, activation == "relu")
     run([task], blocks, parts_of(blocks, x.size + out.size + _products(out, kernel.size)))
+    if room != sizes:
+        out = _copied(out[..., : sizes[-1], :], aligned_empty((len(x), *sizes, filters), x.dtype))
     if activation not in (None, "relu"):
         spread(lambda images: add_bias_and_activate(out[images], None, activation), len(out), 8 * out.size)
     return out
 
 
+def _sums_of_channels(x: np.ndarray, way: indirect.Way, w: np.ndarray, sizes: Ints) -> np.ndarray:
+    """Convolve with each filter channel by channel, and sum those afterwards."""
+    channels, filters = w.shape[-2:]
+    ones, by_channels, kernel = np.ones((channels, 1), x.dtype), way.by_channels, np.moveaxis(w, -1, 0)
+    products = (_write(x, by_channels, each[..., None, :], None, sizes, None) for each in kernel)
+    sums = [matmul(product.reshape(-1, channels), ones) for product in products]
+    return np.concatenate(sums, axis=-1).reshape(len(x), *sizes, filters)
+
+
 def _kernel_grad(x: np.ndarray, g: np.ndarray, way: Way) -> np.ndarray:
     """The gradient in the kernel of the convolution from `x` to `g`, flat."""
-    x, g, size = plain(x), plain(g), way.total_size(x, g)
+    x, g = plain(x), _filled(plain(g), way.room(g.shape[1:-1]))
+    size = way.total_size(x, g)
     blocks = way.blocks(x, g)
     parts = parts_of(blocks, x.size + g.size + _products(g, size))
     totals = np.zeros((parts, size), x.dtype)
     run([way.adding(x, g, totals)], blocks, parts)
-    return way.kernel_gradient(totals.sum(axis=0))
+    return way.kernel_gradient(totals[0] if parts == 1 else totals.sum(axis=0), g.shape[-1])
+
+
+def _filled(g: np.ndarray, room: Ints) -> np.ndarray:
+    """`g` with zeros behind, as many as there is room for."""
+    if room == g.shape[1:-1]:
+        return g
+    out = aligned_empty((len(g), *room, g.shape[-1]), g.dtype)
+    out[..., g.shape[-2] :, :] = 0
+    _copied(g, out[..., : g.shape[-2], :])
+    return out
+
+
+def _copied(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    spread(lambda images: np.copyto(target[images], source[images]), len(target), 2 * target.size)
+    return target
 
 
 def _products(results: np.ndarray, kernel_size: int) -> int:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+import math
+from typing import Any
 
 import numpy as np
 
-from ..geometry import Ints, Slide
+from ..geometry import Ints, Phase, Slide
 from . import product
 from .jit import plain
 from .packing import COUNT, FIRST, LAST, Cut, Own
 from .plan import Part, Plan, Shapes, of_adjoint, of_convolution, plan, three
 from .sharing import Task
+from .wide import Wide
 
 Range = tuple[Any, Any, Any]
 """What a loop gets to know of a part: images, first and last block."""
@@ -25,26 +27,48 @@ def blocks_of(images: int) -> Range:
     return images, FIRST, LAST
 
 
-class Way(NamedTuple):
-    """How a convolution, or several that together fill the result, are computed.
+class Way:
+    """How a convolution, or several that together fill the result, are computed; made once for each geometry.
 
-    Attributes:
-        parts: the convolutions.
-        strides: from window to window.
-        steps: from result to result of a part.
-        groups: of channels.
-        channelwise: whether each channel goes into one result only.
+    Args:
+        parts: The convolutions.
+        strides: From window to window.
+        steps: From result to result of a part.
+        groups: Of channels.
+        channelwise: Whether each channel goes into one result only.
+        wide: How some results are taken as one.
+        phases: The taps of each part, if there are several.
+        sums: Whether it had better be channelwise, and results be sums over channels.
     """
 
-    parts: tuple[Part, ...]
-    strides: Ints
-    steps: Ints
-    groups: int = 1
-    channelwise: bool = False
+    def __init__(
+        self, parts: tuple[Part, ...], strides: Ints, steps: Ints, groups: int, channelwise: bool, wide: Wide | None,
+        phases: tuple[Phase, ...] = (), sums: bool = False,
+    ) -> None:  # fmt: skip
+        self.parts, self.groups, self.channelwise = parts, groups, channelwise
+        self.wide, self.pixels, self.phases = wide, 1 if wide is None else wide.pixels, phases
+        self.sums = sums
+        self.strides = strides if wide is None else (*strides[:-1], wide.stride)
+        self.steps = steps if wide is None else (*steps[:-1], 1)
+
+    @functools.cached_property
+    def by_channels(self) -> Way:
+        """The same, channel by channel."""
+        return Way(self.parts, self.strides, self.steps, self.groups, True, None, self.phases)
 
     def arranged(self, w: np.ndarray) -> np.ndarray:
-        """A kernel (*window, C / groups, F) as `writing` takes it."""
+        """A kernel (*window, C / groups, F), reversed for an adjoint, as `writing` takes it."""
+        if self.wide is not None:
+            w = self.wide.kernel(w)
+        if len(self.phases) > 1:
+            w = np.concatenate([w[phase.taps].reshape(-1, *w.shape[-2:]) for phase in self.phases])
+        elif self.phases:
+            w = w[self.phases[0].taps]
         return plain(w)
+
+    def room(self, sizes: Ints) -> Ints:
+        """The sizes of what is written or added up for results of `sizes`: wide ones may reach beyond the end."""
+        return sizes if self.wide is None else (*sizes[:-1], self.wide.count * self.pixels)
 
     def writing(
         self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray, is_relu: bool
@@ -53,81 +77,95 @@ class Way(NamedTuple):
 
         Of the results only the positive part is written if `is_relu`.
         """
-        p = self._plan(x, out)
-        arrays = (x.reshape(-1), kernel.reshape(-1), start, out.reshape(-1))
+        p = self._plan(x.shape, out)
+        arrays = (x.reshape(-1), kernel.reshape(-1), self._start(start), out.reshape(-1))
         return p.blocks, self._writing(p, arrays, is_relu, blocks_of(len(x)))
 
     def writing_images(self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray) -> Task:
         """As `writing`, some images after the other, from what each part has in a row of `x`: (parts, images, …)."""
-        p = self._plan(x[0], out[: x.shape[1]])
-        arrays = (Own(x.reshape(len(x), -1)), kernel.reshape(-1), start, Cut(out.reshape(-1)))
+        p = self._plan(x.shape[1:], out[: x.shape[1]])
+        arrays = (Own(x.reshape(len(x), -1)), kernel.reshape(-1), self._start(start), Cut(out.reshape(-1)))
         return self._writing(p, arrays, False, IMAGES)
 
     def _writing(self, p: Plan, arrays: tuple[Any, ...], is_relu: bool, parts: Range) -> Task:
         dtype = arrays[1].dtype
-        floor, tiles = dtype.type(0 if is_relu else -np.inf), product.tile_shapes(dtype)
+        floor, tiles = product.floor_of(dtype, is_relu), product.tile_shapes(dtype)
         return product.convolve, (product.multiply_at.address(dtype), *arrays, *p[:-1], tiles, floor, *parts)
 
     def blocks(self, x: np.ndarray, g: np.ndarray) -> int:
         """How many blocks `adding` has."""
-        return self._plan(x, g).blocks
+        return self._plan(x.shape, g).blocks
 
     def adding(self, x: np.ndarray, g: np.ndarray, totals: np.ndarray) -> Task:
         """What adds each part's gradient in the kernel, flat, to its total; all arrays are plain."""
         arrays = (x.reshape(-1), g.reshape(-1), Own(totals))
-        return self._adding(self._plan(x, g), g, arrays, blocks_of(len(x)))
+        return self._adding(self._plan(x.shape, g), g, arrays, blocks_of(len(x)))
 
     def adding_images(self, x: np.ndarray, g: np.ndarray, totals: np.ndarray) -> Task:
         """As `adding`, some images after the other, from what each part has in a row of `g`: (parts, images, …)."""
         arrays = (Cut(x.reshape(-1)), Own(g.reshape(len(g), -1)), Own(totals))
-        return self._adding(self._plan(x[: g.shape[1]], g[0]), g, arrays, IMAGES)
+        return self._adding(self._plan((g.shape[1], *x.shape[1:]), g[0]), g, arrays, IMAGES)
 
     def _adding(self, p: Plan, g: np.ndarray, arrays: tuple[Any, ...], parts: Range) -> Task:
-        tables = (p.col, np.arange(p.col.size) * g.shape[-1], p.row, *p[3:-1], product.tile_shapes(g.dtype))
+        steps = _steps(p.col.size, g.shape[-1] * self.pixels)
+        tables = (p.col, steps, p.row, *p[3:-1], product.tile_shapes(g.dtype))
         return product.kernel_gradient, (product.multiply_at.address(g.dtype), *arrays, *tables, *parts)
 
     def total_size(self, x: np.ndarray, g: np.ndarray) -> int:
         """How many numbers the total of `adding` has."""
-        return self._plan(x, g).col.size * g.shape[-1]
+        return self._plan(x.shape, g).col.size * g.shape[-1] * self.pixels
 
-    def kernel_gradient(self, total: np.ndarray) -> np.ndarray:
+    def kernel_gradient(self, total: np.ndarray, filters: int) -> np.ndarray:
         """The gradient in the kernel, flat."""
-        return total
+        if self.wide is None:
+            return total
+        return self.wide.kernel_gradient(total, math.prod(self.parts[0].window) // self.wide.window, filters)
 
-    def _plan(self, x: np.ndarray, out: np.ndarray) -> Plan:
-        return _plan_of(self, x.shape, out.shape, x.itemsize)
+    def _start(self, start: np.ndarray) -> np.ndarray:
+        return start if self.wide is None else np.tile(start, self.pixels)
+
+    def _plan(self, x: Ints, out: np.ndarray) -> Plan:
+        return _plan_of(self, x, out.shape, out.itemsize)
+
+
+@functools.lru_cache(maxsize=256)
+def _steps(count: int, step: int) -> np.ndarray:
+    return np.arange(count) * step
 
 
 @functools.lru_cache(maxsize=256)
 def _plan_of(way: Way, x: Ints, out: Ints, itemsize: int) -> Plan:
     """The plan for arrays of these shapes."""
+    *sizes, last, filters = out
     shapes = Shapes(
         images=x[0],
         lengths=three(x[1:-1]),
         channels=x[-1],
-        outputs=three(out[1:-1]),
-        filters=out[-1],
+        outputs=three((*sizes[1:], last // way.pixels)),
+        filters=filters * way.pixels,
         strides=three(way.strides),
         steps=three(way.steps),
         groups=x[-1] if way.channelwise else way.groups,
         channelwise=way.channelwise,
         itemsize=itemsize,
+        beyond=three((*[0] * len(sizes[1:]), way.pixels - 1), 0) if way.channelwise else (0, 0, 0),
     )
     return plan(way.parts, shapes)
 
 
-@functools.lru_cache(maxsize=256)
-def way_of_convolution(sizes: Ints, slide: Slide, groups: int = 1) -> Way:
+def way_of_convolution(
+    sizes: Ints, slide: Slide, groups: int = 1, *, channelwise: bool = False, wide: Wide | None = None,
+    sums: bool = False,
+) -> Way:  # fmt: skip
     """For results of `sizes`."""
-    return Way(of_convolution(sizes, slide), slide.strides, (1,) * len(sizes), groups)
+    parts = of_convolution(sizes, slide, wide)
+    return Way(parts, slide.strides, (1,) * len(sizes), groups, channelwise, wide, sums=sums)
 
 
 def way_of_adjoint(
-    reversed_kernel: np.ndarray, input_size: Ints, sizes: Ints, slide: Slide, groups: int = 1
-) -> tuple[Way, np.ndarray]:
-    """For the convolutions that the adjoint of one consists of, and their kernels (taps of all, F / groups, C)."""
-    parts, phases = of_adjoint(input_size, sizes, slide)
-    shape = (-1, *reversed_kernel.shape[-2:])
-    kernels = [reversed_kernel[phase.taps].reshape(shape) for phase in phases]
-    kernel = kernels[0] if len(kernels) == 1 else np.concatenate(kernels)
-    return Way(parts, (1,) * len(sizes), slide.strides, groups), plain(kernel)
+    input_size: Ints, sizes: Ints, slide: Slide, groups: int = 1, *, channelwise: bool = False,
+    wide: Wide | None = None, sums: bool = False,
+) -> Way:  # fmt: skip
+    """For the convolutions that the adjoint of one consists of, from outputs of `sizes` to inputs of `input_size`."""
+    parts, phases = of_adjoint(input_size, sizes, slide, wide)
+    return Way(parts, (1,) * len(sizes), slide.strides, groups, channelwise, wide, phases, sums)

@@ -59,9 +59,7 @@ def is_covered(*arrays: np.ndarray | None) -> bool:
 
 def plain(array: np.ndarray) -> np.ndarray:
     """The array as compiled loops want it: contiguous and writeable, so that one compiled version fits all."""
-    if array.flags.carray:
-        return array
-    return np.require(array, requirements=["C", "A", "W"])
+    return array if array.flags.carray else array.copy()
 
 
 class Loop:

@@ -6,13 +6,14 @@ some rows of a large one; what a block reads is copied into a frame with zeros a
 
 from __future__ import annotations
 
-import functools
 import math
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..geometry import Ints, Phase, Slide, phases
+from .wide import Wide
 
 BLOCK_BYTES = 1 << 19
 """What a block reads and writes: less than a core's second-level cache, kernels aside."""
@@ -51,6 +52,7 @@ class Shapes(NamedTuple):
         steps: from result to result of a part in the output.
         groups: of channels; as many as there are channels if `channelwise`.
         itemsize: bytes of a number.
+        beyond: pixels that are read behind a window's last one.
     """
 
     images: int
@@ -63,6 +65,7 @@ class Shapes(NamedTuple):
     groups: int
     channelwise: bool
     itemsize: int
+    beyond: Ints = (0, 0, 0)
 
 
 class Plan(NamedTuple):
@@ -84,25 +87,37 @@ def three(values: Ints, fill: int = 1) -> Ints:
     return (values[0], *(fill,) * (3 - len(values)), *values[1:])
 
 
-def of_convolution(sizes: Ints, slide: Slide) -> tuple[Part, ...]:
+def of_convolution(sizes: Ints, slide: Slide, wide: Wide | None = None) -> tuple[Part, ...]:
     """The one part of a convolution."""
-    start = tuple(-lo for lo, _ in slide.padding)
-    zeros = (0,) * len(sizes)
-    return (Part(*map(three, (start, sizes, slide.window, slide.dilation, zeros), (0, 1, 1, 1, 0))),)
+    axes = [-lo for lo, _ in slide.padding], sizes, slide.window, slide.dilation, (0,) * len(sizes)
+    return (_part(axes if wide is None else [axis[:-1] for axis in axes], wide),)
 
 
-@functools.lru_cache(maxsize=256)
-def of_adjoint(lengths: Ints, sizes: Ints, slide: Slide) -> tuple[tuple[Part, ...], tuple[Phase, ...]]:
-    """The parts of a convolution's adjoint, from outputs of `sizes` to inputs of `lengths`: one for every phase."""
-    found = phases(lengths, sizes, *slide)
-    return tuple(_part_of_phase(phase, lengths) for phase in found), found
+def of_adjoint(
+    lengths: Ints, sizes: Ints, slide: Slide, wide: Wide | None = None
+) -> tuple[tuple[Part, ...], tuple[Phase, ...]]:
+    """The parts of a convolution's adjoint, from outputs of `sizes` to inputs of `lengths`: one for every phase.
+
+    `wide` is about the last axis, which has no phases then.
+    """
+    kept = len(lengths) - (wide is not None)
+    lengths, cut = lengths[:kept], [axes[:kept] for axes in slide]
+    found = phases(lengths, sizes[:kept], *cut) if kept else (Phase((), (), (), Slide((), (), (), ())),)
+    return tuple(_part_of_phase(phase, lengths, wide) for phase in found), found
 
 
-def _part_of_phase(phase: Phase, lengths: Ints) -> Part:
-    start = tuple(read.start - lo for read, (lo, _) in zip(phase.reads, phase.slide.padding, strict=True))
-    counts = tuple(len(range(n)[part]) for n, part in zip(lengths, phase.inputs, strict=True))
-    first = tuple(part.start for part in phase.inputs)
-    return Part(*map(three, (start, counts, phase.slide.window, phase.slide.dilation, first), (0, 1, 1, 1, 0)))
+def _part_of_phase(phase: Phase, lengths: Ints, wide: Wide | None) -> Part:
+    start = [read.start - lo for read, (lo, _) in zip(phase.reads, phase.slide.padding, strict=True)]
+    counts = [len(range(n)[part]) for n, part in zip(lengths, phase.inputs, strict=True)]
+    first = [part.start for part in phase.inputs]
+    return _part((start, counts, phase.slide.window, phase.slide.dilation, first), wide)
+
+
+def _part(axes: Iterable[Sequence[int]], wide: Wide | None) -> Part:
+    """A part of what is known about each axis, but the last one if `wide` tells about that."""
+    last = () if wide is None else (wide.start, wide.count, wide.window, wide.dilation, 0)
+    more = [()] * 5 if wide is None else [(value,) for value in last]
+    return Part(*(three((*axis, *one), fill) for axis, one, fill in zip(axes, more, (0, 1, 1, 1, 0), strict=True)))
 
 
 def plan(parts: tuple[Part, ...], shapes: Shapes) -> Plan:
@@ -141,7 +156,7 @@ def plan(parts: tuple[Part, ...], shapes: Shapes) -> Plan:
 def _end(part: Part, shapes: Shapes, axis: int, count: int) -> int:
     """Where in the input the last of `count` windows ends."""
     span = (part.window[axis] - 1) * part.dilation[axis] + 1
-    return part.start[axis] + (count - 1) * shapes.strides[axis] + span
+    return part.start[axis] + (count - 1) * shapes.strides[axis] + span + shapes.beyond[axis]
 
 
 def _blocks(parts: tuple[Part, ...], shapes: Shapes, frame: Ints) -> Ints:
@@ -151,13 +166,15 @@ def _blocks(parts: tuple[Part, ...], shapes: Shapes, frame: Ints) -> Ints:
     row_bytes = frame[1] * frame[2] * shapes.strides[0] * shapes.channels * shapes.itemsize
     row_bytes += sum(part.counts[1] * part.counts[2] for part in parts) * shapes.filters * shapes.itemsize
     fit = max(min(BLOCK_BYTES // max(row_bytes, 1), POSITIONS // max(plane, 1)), 1)
+    pieces = -(-PIECES // max(shapes.images, 1))
     if fit >= rows:
-        slabs = min(-(-PIECES // max(shapes.images, 1)), rows * plane // LEAST_SLAB, rows)
+        slabs = min(pieces, rows * plane // LEAST_SLAB, rows)
         if slabs > 1:
             return 1, -(-rows // slabs)
         enough = max(-(-shapes.images // PIECES), -(-LEAST_POSITIONS // max(rows * plane, 1)), 1)
         return min(max(fit // max(rows, 1), 1), enough), max(rows, 1)
-    return 1, -(-rows // -(-rows // fit))
+    slabs = -(-rows // fit)
+    return 1, -(-rows // (-(-slabs // pieces) * pieces))  # as many for each thread
 
 
 def _part_tables(

@@ -16,6 +16,9 @@ from .jit import compiled, compiled_apart, is_covered, plain
 from .packing import FIRST, LAST
 from .sharing import share
 
+WINDOW = 32
+"""Elements that could be read or written in the time that it takes to find a window's taps."""
+
 
 def max_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding) -> tuple[np.ndarray, np.ndarray]:
     """As `minikeras.kernels.max_pool`."""
@@ -127,7 +130,8 @@ def _room(g: np.ndarray, input_size: Ints) -> np.ndarray:
 def _run(loop: Any, numbers: tuple[Any, ...], large: np.ndarray, *arrays: np.ndarray) -> None:
     """Call a loop for the images, in several threads if that pays; `large` are the inputs, or their gradients."""
     flat = [plain(array).reshape(-1) for array in (large, *arrays)]
-    share(loop, *flat, FIRST, LAST, *numbers, length=len(large), elements=large.size)
+    elements = large.size + WINDOW * (arrays[0].size // max(large.shape[-1], 1))
+    share(loop, *flat, FIRST, LAST, *numbers, length=len(large), elements=elements)
 
 
 def _is_covered(array: np.ndarray) -> bool:

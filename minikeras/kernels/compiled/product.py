@@ -10,6 +10,7 @@ A tile of the result, some rows by some vectors, stays in registers while k runs
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -120,8 +121,9 @@ def _loop(
 # ---------------------------------------------------------------------- loops
 
 
+@functools.cache
 def tile_shapes(dtype: np.dtype) -> np.ndarray:
-    """Lanes of a vector, and the rows of a tile of 1, 2, … vectors."""
+    """Lanes of a vector, and the rows of a tile of 1, 2, … vectors; nobody writes to it."""
     size, rows = registers()
     return np.array([size // dtype.itemsize, *rows])
 
@@ -132,6 +134,12 @@ def computed(rows: int, columns: int, dtype: np.dtype) -> int:
     vectors = -(-columns // lanes)
     height = heights[min(vectors, len(heights)) - 1]
     return -(-rows // height) * height * vectors
+
+
+@functools.cache
+def floor_of(dtype: np.dtype, is_relu: bool) -> np.generic:
+    """The least value of results that are the positive part if `is_relu`, or all there is."""
+    return dtype.type(0 if is_relu else -np.inf)
 
 
 @compiled

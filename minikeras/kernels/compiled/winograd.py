@@ -21,7 +21,7 @@ from ..winograd import GG
 from .indirect import IMAGES, Range, blocks_of
 from .jit import compiled
 from .packing import Cut, Own
-from .product import aligned, fill, multiply_at, tile_shapes
+from .product import aligned, fill, floor_of, multiply_at, tile_shapes
 from .sharing import Task
 from .vectors import Vectors, inlined
 
@@ -43,6 +43,10 @@ class Way(NamedTuple):
         out = aligned_empty((36, *w.shape[2:]), w.dtype)
         matmul(GG.astype(w.dtype), w.reshape(9, -1), out.reshape(36, -1))
         return out
+
+    def room(self, sizes: Ints) -> Ints:
+        """As `indirect.Way.room`."""
+        return sizes
 
     def writing(
         self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray, is_relu: bool
@@ -76,15 +80,15 @@ class Way(NamedTuple):
         """How many numbers the total of `adding` has."""
         return 36 * x.shape[-1] * g.shape[-1]
 
-    def kernel_gradient(self, total: np.ndarray) -> np.ndarray:
+    def kernel_gradient(self, total: np.ndarray, filters: int) -> np.ndarray:
         """``G' total G``: the gradient in the kernel, (9, C F)."""
         return matmul(GG.T.astype(total.dtype), total.reshape(36, -1))
 
 
 def _writing(arrays: tuple[Any, ...], layout: np.ndarray, is_relu: bool, parts: Range) -> Task:
     dtype = arrays[1].dtype
-    floor = dtype.type(0 if is_relu else -np.inf)
-    return _convolve, (multiply_at.address(dtype), *arrays, layout, tile_shapes(dtype), floor, *parts)
+    tiles, floor = tile_shapes(dtype), floor_of(dtype, is_relu)
+    return _convolve, (multiply_at.address(dtype), *arrays, layout, tiles, floor, *parts)
 
 
 def _adding(arrays: tuple[Any, ...], layout: np.ndarray, parts: Range) -> Task:
