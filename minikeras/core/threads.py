@@ -70,7 +70,12 @@ def spread(work: Callable[[slice], Result], length: int, elements: int) -> list[
 
 def free_threads() -> int:
     """How many threads may share what the calling one has to do: one if that is a part of something shared."""
-    return 1 if _sharing.get() else _number
+    return 1 if is_shared() else _number
+
+
+def is_shared() -> bool:
+    """Whether the calling thread works on a part of something that others work on too."""
+    return _sharing.get()
 
 
 class _Job:

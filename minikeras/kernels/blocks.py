@@ -10,11 +10,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..core.threads import spread
+from ..core.threads import is_shared, spread
 from .geometry import Ints, Slide, window_span
 
 BLOCK_BYTES = 1 << 20
 """What a block's temporary arrays may take: about half of a core's second-level cache."""
+
+SHARED = 2
+"""How much larger blocks are while threads share the work: between two calls of NumPy they may wait for each other."""
 
 SMALL = 1024
 """Elements up to which it takes longer to see what could be done in blocks than to do it."""
@@ -34,15 +37,15 @@ def blocks(images: int, rows: int, row_bytes: int, at_least: int = 0) -> Iterato
     Yields:
         (slice of images, slice of rows): Whole images where one fits, else rows of one image.
     """
-    limit = max(BLOCK_BYTES, at_least)
+    limit = max(BLOCK_BYTES * (SHARED if is_shared() else 1), at_least)
     if rows * row_bytes <= limit:
         every_row = slice(0, rows)
-        for part in _parts(images, limit // max(rows * row_bytes, 1)):
+        for part in parts(images, limit // max(rows * row_bytes, 1)):
             yield part, every_row
     else:
         fit = max(limit // row_bytes, 1)
         for image in range(images):
-            for part in _parts(rows, fit):
+            for part in parts(rows, fit):
                 yield slice(image, image + 1), part
 
 
@@ -71,7 +74,8 @@ def over_blocks(work: Callable[[slice], Result], *arrays: np.ndarray) -> list[Re
     return [result for results in shares for result in results]
 
 
-def _parts(length: int, fit: int) -> Iterator[slice]:
+def parts(length: int, fit: int) -> Iterator[slice]:
+    """Cut `range(length)` into slices of at most `fit`, as even as possible."""
     if length <= fit:
         if length:
             yield slice(0, length)

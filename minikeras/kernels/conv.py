@@ -19,6 +19,7 @@ from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_gr
 from .epilogue import add_bias_and_activate
 from .geometry import Ints, Padding, Slices, Slide, mirrored_padding, output_lengths, phases, taps
 from .lowering import columns_by_position, columns_by_tap, lowers_by_tap, lowers_rowwise, shifted, split_rows
+from .product import product_of_rows, sum_of_outer_products
 
 FEW_OUTPUTS = 1024
 """Positions in a batch of outputs up to which the phases of a strided convolution aren't worth it."""
@@ -171,7 +172,7 @@ def _kernel_grad_by_position(x: np.ndarray, g: np.ndarray, slide: Slide, groups:
         cotangent = _grouped(g[block], groups, columns[0].shape[1])
         for row, column in zip(total, columns, strict=True):
             # (G, images, taps C/G, positions) @ (G, images, positions, F/G)
-            row += np.matmul(column.swapaxes(-1, -2), cotangent).sum(axis=1)
+            row += sum_of_outer_products(column, cotangent).sum(axis=1)
     return np.ascontiguousarray(total.swapaxes(1, 2)).reshape(*window, channels, filters)
 
 
@@ -179,7 +180,8 @@ def _kernel_grad_by_tap(x: np.ndarray, g: np.ndarray, slide: Slide, groups: int)
     channels, filters, sizes = x.shape[-1] // groups, g.shape[-1], g.shape[1:-1]
     total = np.zeros((groups, math.prod(slide.window) * channels, filters // groups), np.result_type(x, g))
     for block, columns, _ in columns_by_tap(x, sizes, slide, groups=groups, filters=filters, whole_rows=False):
-        total += np.matmul(columns, _grouped(g[block], groups))  # (G, taps C/G, positions) @ (G, positions, F/G)
+        # (G, taps C/G, positions) @ (G, positions, F/G)
+        total += sum_of_outer_products(columns.swapaxes(-1, -2), _grouped(g[block], groups))
     return np.ascontiguousarray(total.swapaxes(0, 1)).reshape(*slide.window, channels, filters)
 
 
@@ -237,14 +239,15 @@ def _convolve_by_position(
     filters, sizes = w.shape[-1], out.shape[1:-1]
     rowwise = groups == 1 and lowers_rowwise(sizes, slide, x.shape[-1], filters)
     rows = slide.window[0] if rowwise else 1
-    kernels = w.reshape(rows, -1, groups, filters // groups).swapaxes(1, 2)[:, :, None]  # (rows, G, 1, taps C/G, F/G)
+    kernels = np.ascontiguousarray(w).reshape(rows, -1, groups, filters // groups)
+    kernels = kernels.swapaxes(1, 2)[:, :, None]  # (rows, G, 1, taps C/G, F/G)
     for block, columns in columns_by_position(x, sizes, slide, groups=groups, filters=filters, rowwise=rowwise):
         target = out[block]
         result = target if target.flags.c_contiguous else np.empty(target.shape, out.dtype)
         total = _grouped(result, groups, columns[0].shape[1])
-        np.matmul(columns[0], kernels[0], out=total)
+        product_of_rows(columns[0], kernels[0], out=total)
         for column, kernel in zip(columns[1:], kernels[1:], strict=True):
-            total += np.matmul(column, kernel)
+            total += product_of_rows(column, kernel)
         add_bias_and_activate(result, bias, activation, target)
 
 
@@ -266,7 +269,7 @@ def _convolve_by_tap(
     ):
         target = out[block]
         result = np.empty((columns.shape[-1], filters), out.dtype)
-        np.matmul(columns.swapaxes(-1, -2), kernel, out=_grouped(result, groups))
+        product_of_rows(columns.swapaxes(-1, -2), kernel, out=_grouped(result, groups))
         pixels = split_rows(result, target.shape[1:-1], pitch) if whole_rows else result.reshape(target.shape)
         add_bias_and_activate(pixels, None, activation, target)
 
@@ -319,7 +322,7 @@ def _scatter_products(
         products = np.empty((len(target), *g.shape[1:-1], channels), out.dtype)
         target[...] = 0
         for kernel, (outputs, inputs) in zip(kernels, pairs, strict=True):
-            np.matmul(cotangent, kernel, out=products.reshape(-1, channels))
+            product_of_rows(cotangent, kernel, out=products.reshape(-1, channels))
             target[(slice(None), *inputs)] += products[(slice(None), *outputs)]
         add_bias_and_activate(target, bias, activation)
 

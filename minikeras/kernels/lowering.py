@@ -15,7 +15,7 @@ import numpy as np
 from .blocks import Block, input_blocks, windows
 from .geometry import Ints, Slide
 
-ROWWISE_POSITIONS = 256
+ROWWISE_POSITIONS = 64
 """Positions per image from which GEMMs of single images are efficient."""
 
 
@@ -34,7 +34,7 @@ def lowers_rowwise(sizes: Ints, slide: Slide, channels: int, filters: int) -> bo
     if rows == 1 or slide.strides[0] > 1 or math.prod(sizes) < ROWWISE_POSITIONS:
         return False
     lowered = rest * channels if rest > 1 else 0
-    return lowered + 1.5 * (rows - 1) * filters < rows * rest * channels
+    return lowered + (rows - 1) * filters < rows * rest * channels
 
 
 def columns_by_position(

@@ -80,7 +80,7 @@ def upsample_linear(x: np.ndarray, *, size: Ints, half_pixel: bool = True) -> np
             part = _interpolate(part, axis, factor, half_pixel)
         y[images] = part
 
-    over_blocks(work, y)
+    over_blocks(work, x, y)
     return y
 
 

@@ -2,22 +2,23 @@
 
 Tiles of 4 x 4 results are made of 6 x 6 inputs by 36 products per pair of channels, where the definition takes 144:
 ``Y = A' ((G w G') * (B' d B)) A`` (' transposes), and the gradient in the kernel is ``G' ((B' d B) * (A dY A')) G``.
-Sums over channels turn the products into 36 GEMMs. So that the transforms are GEMMs too, a tile is a column of 36
-numbers, and a transform from both sides the Kronecker product of its matrix with itself.
+Sums over channels turn the products into 36 GEMMs. So that the transforms are GEMMs too, which read inputs and write
+results where they lie, a row of tiles is transformed along its width at once, by a banded matrix.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 
 import numpy as np
 
 from ..core import tiers
-from .blocks import Block, input_blocks, windows
+from .blocks import blocks, parts
 from .epilogue import add_bias_and_activate
 from .geometry import Ints, Slide
-from .product import matmul
+from .product import matmul, product_of_rows, rows_apart, sum_of_outer_products
 
 _A = np.array([[1, 0, 0, 0], [1, 1, 1, 1], [1, -1, 1, -1], [1, 2, 4, 8], [1, -2, 4, -8], [0, 0, 0, 1]])
 _B = np.array(
@@ -31,13 +32,21 @@ _B = np.array(
     ]
 )
 _G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-_AA, _BB, GG = (np.kron(matrix, matrix) for matrix in (_A, _B, _G))
+GG = np.kron(_G, _G)
+_MADE_OF = {"inputs": _B.T, "results": _A}
+"""6 numbers of a tile's inputs, and of its results: (6, size of the tile)."""
+
+_ONE = 7
+"""The product whose transform is 1 everywhere: what is added to it is added to all results of a tile."""
+
+WIDEST = 8
+"""Tiles in a row whose banded matrix isn't too empty."""
 
 MOST_CHANNELS = 640
 """Channels up to which the rounding errors of `docs/performance.md` hold."""
 
-LEAST_RESULTS = 1024
-"""Positions in a batch from which the transform of the kernel is worth it."""
+LEAST_PRODUCTS = 1 << 20
+"""Products of a tap, with all channels and filters of a batch, from which the transforms are worth it."""
 
 
 def suits(x: np.ndarray, other: np.ndarray, sizes: Ints, slide: Slide, channels: Ints) -> bool:
@@ -52,8 +61,8 @@ def suits(x: np.ndarray, other: np.ndarray, sizes: Ints, slide: Slide, channels:
     if slide[:3] != ((3, 3), (1, 1), (1, 1)) or not has_type or not tiers.winograd():
         return False
     results, computed = math.prod(sizes), math.prod(4 * -(-size // 4) for size in sizes)
-    is_wide = 16 <= min(channels) <= max(channels) <= MOST_CHANNELS and math.prod(channels) >= 512
-    return is_wide and computed <= 1.5 * results and len(x) * results >= LEAST_RESULTS
+    is_wide = 16 <= min(channels) <= max(channels) <= MOST_CHANNELS
+    return is_wide and computed <= 1.8 * results and len(x) * results * math.prod(channels) >= LEAST_PRODUCTS
 
 
 def transformed_kernel(w: np.ndarray) -> np.ndarray:
@@ -74,20 +83,17 @@ def convolve(
         slide: The window, 3 x 3.
         activation: {None, "relu", "tanh", "sigmoid"}.
     """
-    channels, filters = w.shape[1:]
-    back = _AA.T.astype(x.dtype)
-    for (images, rows), data in _input_tiles(x, out.shape[1:-1], slide, filters, w.nbytes):
-        count, height, width = data.shape[1:4]
-        products = np.matmul(data.reshape(36, -1, channels), w)
-        results = np.matmul(back, products.reshape(36, -1)).reshape(-1, filters)
-        add_bias_and_activate(results, bias, activation)
-        target = out[images, 4 * rows.start : 4 * rows.stop]
-        shape = (count, 4 * height, 4 * width, filters)
-        pixels = target if target.shape == shape and target.flags.c_contiguous else np.empty(shape, out.dtype)
-        tiles = results.reshape(4, 4, count, height, width, filters).transpose(2, 3, 0, 4, 1, 5)
-        pixels.reshape(tiles.shape)[...] = tiles
-        if pixels is not target:
-            target[...] = pixels[:, : target.shape[1], : target.shape[2]]
+    filters = w.shape[-1]
+    for images, rows, columns in _blocks(out.shape, x.shape[-1] + filters, w):
+        data = _tiles(x[images], "inputs", slide, rows, columns)
+        products = rows_apart(36, data.shape[1] * filters, data.dtype)
+        product_of_rows(data, w, out=products.reshape(36, -1, filters))
+        del data
+        if bias is not None:
+            products[_ONE].reshape(-1, filters)[...] += bias
+        part = out[images, 4 * rows.start : 4 * rows.stop, 4 * columns.start : 4 * columns.stop]
+        _write_tiles(products, part)
+        add_bias_and_activate(part, None, activation)
 
 
 def kernel_grad(x: np.ndarray, g: np.ndarray, slide: Slide) -> np.ndarray:
@@ -101,11 +107,11 @@ def kernel_grad(x: np.ndarray, g: np.ndarray, slide: Slide) -> np.ndarray:
     Returns:
         ndarray (36, C, F)
     """
-    channels, filters = x.shape[-1], g.shape[-1]
-    total = np.zeros((36, channels, filters), np.result_type(x, g))
-    inputs = _input_tiles(x, g.shape[1:-1], slide, filters, total.nbytes)
-    for (_, data), cotangent in zip(inputs, _cotangent_tiles(g, channels, total.nbytes), strict=True):
-        total += np.matmul(data.reshape(36, -1, channels).swapaxes(1, 2), cotangent.reshape(36, -1, filters))
+    total = np.zeros((36, x.shape[-1], g.shape[-1]), np.result_type(x, g))
+    unpadded = slide._replace(padding=((0, 0), (0, 0)))
+    for images, rows, columns in _blocks(g.shape, x.shape[-1] + g.shape[-1], total):
+        data = _tiles(x[images], "inputs", slide, rows, columns)
+        total += sum_of_outer_products(data, _tiles(g[images], "results", unpadded, rows, columns))
     return total
 
 
@@ -114,38 +120,61 @@ def kernel_of_transformed(total: np.ndarray) -> np.ndarray:
     return matmul(GG.T.astype(total.dtype), total.reshape(36, -1)).reshape(3, 3, *total.shape[1:])
 
 
-def _input_tiles(
-    x: np.ndarray, sizes: Ints, slide: Slide, filters: int, at_least: int
-) -> Iterator[tuple[Block, np.ndarray]]:
-    """``B' d B`` of the inputs, a block at a time: (block of tiles, ndarray (36, images, rows, columns, C))."""
-    counts = _tiles(sizes)
-    ends = [
-        4 * count + 2 - length - lo for count, length, (lo, _) in zip(counts, x.shape[1:-1], slide.padding, strict=True)
-    ]
-    padding = tuple((lo, end) for (lo, _), end in zip(slide.padding, ends, strict=True))
-    return _transformed(x, _BB.T, Slide((6, 6), (4, 4), (1, 1), padding), counts, filters, at_least)
+def _blocks(shape: Ints, channels: int, kernel: np.ndarray) -> Iterator[tuple[slice, slice, slice]]:
+    """Cut results of `shape` (N, *sizes, F): (images, rows of tiles, columns of tiles)."""
+    images, height, width = shape[0], *(-(-size // 4) for size in shape[1:3])
+    for columns in parts(width, WIDEST):
+        # half of 36 numbers per tile: not all arrays are in use at once
+        row_bytes = 18 * (columns.stop - columns.start) * channels * kernel.itemsize
+        for some, rows in blocks(images, height, row_bytes, kernel.nbytes):
+            yield some, rows, columns
 
 
-def _cotangent_tiles(g: np.ndarray, channels: int, at_least: int) -> Iterator[np.ndarray]:
-    """``A dY A'`` of the outputs' gradient, in the blocks of `_input_tiles`: ndarray (36, images, rows, columns, F)."""
-    counts = _tiles(g.shape[1:-1])
-    padding = tuple((0, 4 * count - size) for count, size in zip(counts, g.shape[1:-1], strict=True))
-    tiles = _transformed(g, _AA, Slide((4, 4), (4, 4), (1, 1), padding), counts, channels, at_least)
-    return (data for _, data in tiles)
+def _tiles(x: np.ndarray, made_of: str, slide: Slide, rows: slice, columns: slice) -> np.ndarray:
+    """``B' d B`` of the "inputs" `x` (N, H, W, C), or ``A dY A'`` of "results": ndarray (36, N tiles, C)."""
+    matrix = _MADE_OF[made_of].astype(x.dtype)
+    images, channels, size = len(x), x.shape[-1], matrix.shape[1]
+    tall, wide = rows.stop - rows.start, columns.stop - columns.start
+    (above, height), (left, width) = (
+        _overlap(4 * tiles.start - lo, 4 * tiles.stop - 4 + size - lo, length)
+        for tiles, (lo, _), length in zip((rows, columns), slide.padding, x.shape[1:3], strict=True)
+    )
+    lines = np.empty((images, 4 * tall + size - 4, 6, wide * channels), x.dtype)
+    lines[:, :above] = lines[:, above + height.stop - height.start :] = 0
+    inside = lines[:, above : above + height.stop - height.start]
+    across = _banded(made_of, wide, left, width.stop - width.start, x.dtype)
+    np.matmul(across, x[:, height, width], out=inside.reshape(*inside.shape[:2], 6 * wide, channels))
+    image, line, number, element = lines.strides
+    windows = np.ndarray(
+        (images, tall, 6, size, wide * channels), x.dtype, lines, 0, (image, 4 * line, number, line, element)
+    )
+    data = rows_apart(36, images * tall * wide * channels, x.dtype)
+    np.matmul(matrix, windows, out=data.reshape(6, 6, images, tall, -1).transpose(2, 3, 1, 0, 4))
+    return data.reshape(36, -1, channels)
 
 
-def _transformed(
-    x: np.ndarray, matrix: np.ndarray, slide: Slide, counts: Ints, others: int, at_least: int
-) -> Iterator[tuple[Block, np.ndarray]]:
-    """The tiles of `x`, as columns multiplied by `matrix`."""
-    matrix = matrix.astype(x.dtype)
-    channels = x.shape[-1]
-    row_bytes = 36 * counts[1] * (channels + others) * x.itemsize
-    for block, part in input_blocks(x, counts, slide, row_bytes=row_bytes, at_least=at_least):
-        view = windows(part, (block[1].stop - block[1].start, counts[1]), slide)[:, 0]
-        columns = view.transpose(3, 4, 0, 1, 2, 5).reshape(matrix.shape[1], -1)
-        yield block, np.matmul(matrix, columns).reshape(36, *view.shape[:3], channels)
+def _write_tiles(products: np.ndarray, out: np.ndarray) -> None:
+    """Write ``A' M A`` of products (36, N tiles F) into `out` (N, H, W, F), at whose edges tiles may be cut off."""
+    images, height, width, filters = out.shape
+    tall, wide = -(-height // 4), -(-width // 4)
+    lines = np.empty((images, tall, 4, 6, wide * filters), out.dtype)
+    tiles = products.reshape(6, 6, images, tall, -1).transpose(2, 3, 1, 0, 4)
+    np.matmul(_A.T.astype(out.dtype), tiles, out=lines.swapaxes(2, 3))
+    across = _banded("results", wide, 0, width, out.dtype).T
+    np.matmul(across, lines.reshape(images, 4 * tall, 6 * wide, filters)[:, :height], out=out)
 
 
-def _tiles(sizes: Ints) -> Ints:
-    return tuple(-(-size // 4) for size in sizes)
+def _overlap(start: int, stop: int, length: int) -> tuple[int, slice]:
+    """How many positions from `start` on lie before those of an axis, and which of these are before `stop`."""
+    first = max(start, 0)
+    return first - start, slice(first, max(min(stop, length), first))
+
+
+@functools.lru_cache
+def _banded(made_of: str, tiles: int, first: int, length: int, dtype: np.dtype) -> np.ndarray:
+    """What makes 6 numbers of each tile in a row: (6 tiles, length), of all its pixels the `first` ones missing."""
+    matrix = _MADE_OF[made_of]
+    banded = np.zeros((6, tiles, 4 * tiles + matrix.shape[1] - 4), dtype)
+    for tile in range(tiles):
+        banded[:, tile, 4 * tile : 4 * tile + matrix.shape[1]] = matrix
+    return np.ascontiguousarray(banded[..., first : first + length]).reshape(6 * tiles, length)

@@ -26,7 +26,7 @@ def tier(request, _numpy_tier, monkeypatch):
     monkeypatch.setattr(compiled_conv, "KERNEL_RESULTS", 0)
     monkeypatch.setattr(compiled_conv, "EVEN_CHANNELS", 1)
     monkeypatch.setattr(compiled_conv, "MOST_GAIN", 100)
-    monkeypatch.setattr(sys.modules["minikeras.kernels.winograd"], "LEAST_RESULTS", 256)
+    monkeypatch.setattr(sys.modules["minikeras.kernels.winograd"], "LEAST_PRODUCTS", 1 << 17)
     with tiers.kernels_scope(request.param):
         yield request.param
 

@@ -88,13 +88,13 @@ CONVOLUTIONS = {
     "by position, one pixel": ({"position"}, (4, 5), (1, 1), 3, 4, {"padding": 0}, "no bias"),
     "by position, many filters": ({"position"}, (16, 16), (3, 3), 6, 24, {}, "relu"),
     "by position, many channels": ({"position"}, (7, 8), (3, 3), 16, 17, {}, "relu"),
-    "by position, many channels, no padding": ({"position"}, (9, 13), (3, 3), 17, 16, {"padding": 0}, "no bias"),
+    "by position, many channels, no padding": ({"position"}, (7, 13), (3, 3), 17, 16, {"padding": 0}, "no bias"),
     "by position, row by row": ({"position, row by row"}, (16, 16), (3, 3), 6, 4, {}, "relu"),
     "by position, row by row, dilated": ({"position, row by row"}, (18, 18), (3, 3), 16, 4, {"dilation": 2}, None),
     "by position, row by row, 1-D": ({"position, row by row"}, (256,), (3,), 6, 4, {}, None),
     "by Winograd": ({"winograd"}, (11, 12), (3, 3), 16, 32, {}, "relu"),
     "by Winograd, cut in rows": ({"winograd"}, (43, 8), (3, 3), 32, 16, {}, "relu"),
-    "by Winograd, tiles that fit": ({"winograd"}, (14, 10), (3, 3), 16, 32, {"padding": 0}, "no bias"),
+    "by Winograd, tiles that fit": ({"winograd"}, (22, 18), (3, 3), 16, 32, {"padding": 0}, "no bias"),
     "of one channel per group": ({"depthwise, rows"}, (6, 7), (3, 3), 3, 6, {"groups": 3}, "tanh"),
 }
 
@@ -156,7 +156,7 @@ def _input_gradients():
 KERNEL_GRADIENTS = {
     "from the smaller side, by position": ({"mirrored", "kernel: position"}, (6, 7), (3, 3), 48, 6, {}),
     "from the smaller side, by tap": ({"mirrored", "kernel: tap"}, (6, 7), (3, 3), 16, 2, {}),
-    "of few filters, much padding": ({"kernel: position"}, (6, 7), (3, 3), 16, 2, {"padding": 4}),
+    "of few filters, much padding": ({"kernel: position, row by row"}, (6, 7), (3, 3), 16, 2, {"padding": 4}),
     "by tap": ({"kernel: tap"}, (6, 7), (3, 3), 1, 3, {}),
     "by tap, groups": ({"kernel: tap"}, (6, 7), (3, 3), 4, 4, {"groups": 2}),
     "by tap, strided": ({"kernel: tap"}, (11, 12), (3, 3), 1, 3, {"strides": 2}),

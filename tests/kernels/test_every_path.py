@@ -113,6 +113,7 @@ def circumstances(request, monkeypatch):
         monkeypatch.setattr(blocks, "BLOCK_BYTES", 50)
         monkeypatch.setattr(blocks, "blocks", spy)
         monkeypatch.setattr(conv, "blocks", spy)
+        monkeypatch.setattr(winograd, "blocks", spy)
         yield "tiny blocks", cuts
     elif request.param == "two threads":
         real = threads._pool.help
@@ -164,6 +165,7 @@ def test_together_the_cases_run_every_line_of_the_kernels(tier, monkeypatch):
         return lines
 
     pool._taps.cache_clear()
+    winograd._banded.cache_clear()
     before = sys.gettrace()
     sys.settrace(lambda frame, event, argument: lines if frame.f_code.co_filename in files else None)
     try:

@@ -51,4 +51,4 @@ def test_a_kernel_takes_little_memory_beyond_its_results(name):
         tracemalloc.stop()
     assert result is not None
     # the columns of a whole batch would take 36 MiB, X itself takes 4
-    assert peak - kept < 3 * 2**20 * config.num_threads()
+    assert peak - kept < 4 * 2**20 * config.num_threads()
