@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import signal
 import statistics
 import subprocess
 import sys
@@ -62,7 +63,7 @@ EAGER = ("torch-first", "torch-last")  # the better of these is "PyTorch eager"
 
 
 class Worker:
-    """The process of a library.
+    """The process of a library, which stands still between its answers: threads of some would go on spinning.
 
     Args:
         library: As `worker.load` takes it.
@@ -93,17 +94,21 @@ class Worker:
         self.version: str = hello.get("version", "")
         if "version" not in hello:
             self.close(hello.get("missing") or hello["error"])
+        self._signal("SIGSTOP")
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """The answer to a request; ``{"error": why}`` if there is none."""
         if self._process is None or self._process.stdin is None:
             return {"error": self.missing or "it has ended"}
+        self._signal("SIGCONT")
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # it says why, or what the system says of it
-        return self._answer()
+        answer = self._answer()
+        self._signal("SIGSTOP")
+        return answer
 
     def prepare(self, task: str, **options: Any) -> tuple[int, dict[str, Any]]:
         """Have something prepared; return its number and the answer."""
@@ -120,6 +125,7 @@ class Worker:
         process, self._process = self._process, None
         if process is None:
             return
+        _signal(process, "SIGCONT")
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -129,6 +135,10 @@ class Worker:
             process.kill()
             process.wait()
         self._errors.close()
+
+    def _signal(self, name: str) -> None:
+        if self._process is not None:
+            _signal(self._process, name)
 
     def _answer(self) -> dict[str, Any]:
         assert self._process is not None
@@ -146,6 +156,11 @@ class Worker:
         why = f"no answer within {ANSWER_WITHIN:.0f} s" if not ready else f"it has ended: {' '.join(last)}"
         self.close(why)
         return {"error": why}
+
+
+def _signal(process: subprocess.Popen[str], name: str) -> None:
+    if hasattr(signal, name):  # not everywhere
+        process.send_signal(getattr(signal, name))
 
 
 class Field:
@@ -253,7 +268,6 @@ def race(
         if shift and time.monotonic() > until:
             break
         for turn in [turns[(i + shift) % len(turns)] for i in range(len(turns))]:
-            time.sleep(0.02)  # threads of the one before may still be spinning
             turn.times.append(field.workers[turn.contender.library].time(turn.number, seconds))
     for worker in field.workers.values():
         worker.ask(forget=True)

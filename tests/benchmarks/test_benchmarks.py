@@ -9,6 +9,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -255,6 +256,28 @@ def test_what_others_compute_is_asked_in_a_while(modules, monkeypatch, tmp_path)
     statistics.write_text("cpu 1000 20 300 88888 1 5 6 7 8 9\ncpu0 1 1 1 1\n")
     assert machine.used_cores(0.0) == []
     assert machine.used_cores(2.0) == pytest.approx([0.75])  # 1.5 s of work in 2 s; idling and waiting are none
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_contenders_stand_still_unless_they_are_asked(modules) -> None:
+    worker = modules["contenders"].Worker("minikeras-numpy", sys.executable)
+
+    def state() -> str:
+        return Path(f"/proc/{worker._process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+    try:
+        for _ in range(2):
+            until = time.monotonic() + 20
+            while state() != "T" and time.monotonic() < until:
+                time.sleep(0.001)
+            assert state() == "T"
+            number, answer = worker.prepare("gemm", size=8)
+            assert answer == {}
+            assert worker.time(number, 0.001)
+        process = worker._process
+    finally:
+        worker.close()
+    assert process.returncode == 0
 
 
 def test_a_contender_that_dies_is_left_out_and_says_why(modules) -> None:

@@ -7,8 +7,10 @@ needs NumPy and the library, nothing else.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -85,6 +87,8 @@ def main(library_name: str) -> None:
     """Answer requests until the input ends."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not be taken for an answer
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: who stands still doesn't see that nobody asks
     start = time.perf_counter()
     answer: dict[str, Any]
     try:

@@ -6,6 +6,8 @@ import itertools
 
 import numpy as np
 
+from minikeras import kernels
+
 
 def random_window_case(rng, rank=None, with_dilation=True, with_groups=True):
     """Arguments of a random sliding-window operation that has at least one output per axis."""
@@ -104,3 +106,20 @@ def windows_inside(lengths, window, strides, padding):
     for o, tap, i in reads(lengths, window, strides, (1,) * len(window), padding):
         cells.setdefault(o, []).append((int(np.ravel_multi_index(tap, window)), i))
     return cells
+
+
+def assert_convolves(x_shape, window, filters, *, padding=1, strides=1, dilation=1, groups=1, dtype=np.float64):
+    """Compare the kernels' convolution of random numbers, and both gradients, with those of the definition."""
+    rng = np.random.default_rng(0)
+    rank = len(window)
+    steps = {"strides": (strides,) * rank, "dilation": (dilation,) * rank, "padding": ((padding, padding),) * rank}
+    x = rng.standard_normal(x_shape).astype(dtype)
+    w = rng.standard_normal((*window, x_shape[-1] // groups, filters)).astype(dtype)
+    y = kernels.conv(x, w, groups=groups, **steps)
+    tolerance = {"rtol": 0, "atol": (1e-9 if dtype == np.float64 else 1e-4) * max(np.abs(y).max(), 1)}
+    np.testing.assert_allclose(y, conv(x, w, groups=groups, **steps), **tolerance)
+    g = rng.standard_normal(y.shape).astype(dtype)
+    dx, dw = conv_gradients(x, w, g, {**steps, "groups": groups})
+    got = kernels.conv_input_grad(g, w, input_size=x_shape[1:-1], groups=groups, **steps)
+    np.testing.assert_allclose(got, dx, **tolerance)
+    np.testing.assert_allclose(kernels.conv_kernel_grad(x, g, window=window, groups=groups, **steps), dw, **tolerance)

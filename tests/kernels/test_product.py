@@ -13,6 +13,7 @@ import pytest
 from minikeras import kernels
 from minikeras.core import tiers
 from tests.kernels import oracles
+from tests.kernels.oracles import assert_convolves
 
 pytest.importorskip("numba")
 
@@ -26,22 +27,6 @@ def _compiled(monkeypatch):
         tiers.set_winograd(False)
         yield
     indirect._plan_of.cache_clear()
-
-
-def assert_convolves(x_shape, window, filters, *, padding=1, strides=1, dilation=1, groups=1, dtype=np.float64):
-    rng = np.random.default_rng(0)
-    rank = len(window)
-    steps = {"strides": (strides,) * rank, "dilation": (dilation,) * rank, "padding": ((padding, padding),) * rank}
-    x = rng.standard_normal(x_shape).astype(dtype)
-    w = rng.standard_normal((*window, x_shape[-1] // groups, filters)).astype(dtype)
-    y = kernels.conv(x, w, groups=groups, **steps)
-    tolerance = {"rtol": 0, "atol": (1e-9 if dtype == np.float64 else 1e-4) * max(np.abs(y).max(), 1)}
-    np.testing.assert_allclose(y, oracles.conv(x, w, groups=groups, **steps), **tolerance)
-    g = rng.standard_normal(y.shape).astype(dtype)
-    dx, dw = oracles.conv_gradients(x, w, g, {**steps, "groups": groups})
-    got = kernels.conv_input_grad(g, w, input_size=x_shape[1:-1], groups=groups, **steps)
-    np.testing.assert_allclose(got, dx, **tolerance)
-    np.testing.assert_allclose(kernels.conv_kernel_grad(x, g, window=window, groups=groups, **steps), dw, **tolerance)
 
 
 @pytest.mark.parametrize("filters", [4, 8, 9, 16, 17, 24, 25, 32, 33, 40, 65, 71])

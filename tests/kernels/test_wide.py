@@ -10,7 +10,7 @@ import pytest
 from minikeras import kernels
 from minikeras.core import tiers
 from tests.kernels import oracles
-from tests.kernels.test_product import assert_convolves
+from tests.kernels.oracles import assert_convolves
 
 pytest.importorskip("numba")
 
