@@ -25,7 +25,8 @@ HOUSE = """
     kernels.compiled.packing kernels.compiled.sharing
     kernels.compiled.exponential kernels.compiled.entropy kernels.compiled.axes
     kernels.compiled.product kernels.compiled.matmul kernels.compiled.wide kernels.compiled.plan
-    kernels.compiled.indirect kernels.compiled.winograd kernels.compiled.activation kernels.compiled.conv
+    kernels.compiled.indirect kernels.compiled.winograd kernels.compiled.prepared kernels.compiled.activation
+    kernels.compiled.conv
     kernels.compiled.reduction kernels.compiled.pool kernels.compiled.steps
     kernels.compiled.normalization kernels.compiled.resize kernels.compiled.squashing kernels.compiled kernels
 

@@ -12,6 +12,21 @@ needs_numba = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reas
 
 
 @pytest.fixture(autouse=True)
+def _nothing_prepared():
+    """What a test changes isn't hidden by what was found out before, nor seen by the next one."""
+    _forget()
+    yield
+    _forget()
+
+
+def _forget():
+    for name in ("conv", "indirect"):
+        for value in vars(sys.modules[f"minikeras.kernels.compiled.{name}"]).values():
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
+
+
+@pytest.fixture(autouse=True)
 def _numpy_tier():
     """NumPy's kernels, whatever is installed."""
     with tiers.kernels_scope("numpy"):

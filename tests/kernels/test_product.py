@@ -18,7 +18,6 @@ from tests.kernels.oracles import assert_convolves
 pytest.importorskip("numba")
 
 plan = sys.modules["minikeras.kernels.compiled.plan"]
-indirect = sys.modules["minikeras.kernels.compiled.indirect"]
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +25,6 @@ def _compiled(monkeypatch):
     with tiers.kernels_scope("numba"):
         tiers.set_winograd(False)
         yield
-    indirect._plan_of.cache_clear()
 
 
 @pytest.mark.parametrize("filters", [4, 8, 9, 16, 17, 24, 25, 32, 33, 40, 65, 71])
@@ -57,7 +55,6 @@ def test_few_filters_are_sums_over_channels(filters):
 def test_images_may_be_cut_into_slabs_of_rows(lengths, options, positions, monkeypatch):
     monkeypatch.setattr(plan, "POSITIONS", positions)
     monkeypatch.setattr(plan, "LEAST_POSITIONS", 1)
-    indirect._plan_of.cache_clear()
     assert_convolves((3, *lengths, 4), (3,) * len(lengths), 5, **options)
 
 
@@ -109,7 +106,8 @@ def test_nothing_around_the_arrays_is_read_or_written(dtype, way, monkeypatch):
         return array
 
     rng, module = np.random.default_rng(0), sys.modules["minikeras.kernels.compiled.conv"]
-    monkeypatch.setattr(module, "aligned_empty", surrounded)
+    monkeypatch.setattr(sys.modules["minikeras.kernels.compiled.prepared"], "aligned_empty", surrounded)
+    monkeypatch.setattr(sys.modules["minikeras.kernels.compiled.winograd"], "aligned_empty", surrounded)
     monkeypatch.setattr(module, "KERNEL_RESULTS", -1000)
     tiers.set_winograd(way == "Winograd")
     steps = {"strides": (1, 1), "dilation": (1, 1), "padding": ((1, 0), (0, 1))}

@@ -15,10 +15,6 @@ from tests.kernels.oracles import assert_convolves
 pytest.importorskip("numba")
 
 conv, wide = (sys.modules[f"minikeras.kernels.compiled.{name}"] for name in ("conv", "wide"))
-CACHED = (
-    *("_indirect_way", "_indirect_adjoint_way", "_indirect_kernel_way"),
-    *("_channelwise_way", "_channelwise_adjoint_way"),
-)
 
 
 @pytest.fixture
@@ -40,13 +36,9 @@ def forced(monkeypatch):
 
     monkeypatch.setattr(wide, "_cheapest", cheapest)
     monkeypatch.setattr(wide, "of_kernel_gradient", of_kernel_gradient)
-    for name in CACHED:
-        getattr(conv, name).cache_clear()
     with tiers.kernels_scope("numba"):
         tiers.set_winograd(False)
         yield taken
-    for name in CACHED:
-        getattr(conv, name).cache_clear()
 
 
 @pytest.mark.parametrize(

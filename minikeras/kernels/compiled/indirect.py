@@ -4,27 +4,47 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..geometry import Ints, Phase, Slide
 from . import product
-from .jit import plain
-from .packing import COUNT, FIRST, LAST, Cut, Own
-from .plan import Part, Plan, Shapes, of_adjoint, of_convolution, plan, three
-from .sharing import Task
+from .jit import Loop, plain
+from .packing import COUNT, FIRST, LAST
+from .plan import PIECES, Part, Plan, Shapes, of_adjoint, of_convolution, plan, three
+from .sharing import Task, run
 from .wide import Wide
 
-Range = tuple[Any, Any, Any]
-"""What a loop gets to know of a part: images, first and last block."""
-IMAGES: Range = (COUNT, 0, np.iinfo(np.intp).max)
-"""All blocks of a part's images."""
+IMAGES = (COUNT, 0, np.iinfo(np.intp).max)
+"""What stands for a part's images among the arguments of a loop, and for all their blocks."""
 
 
-def blocks_of(images: int) -> Range:
-    """A part's blocks of all images."""
-    return images, FIRST, LAST
+class Job(NamedTuple):
+    """What a loop does with arrays of certain shapes.
+
+    Attributes:
+        loop, address: What is called, and where the product is that it calls.
+        tables: Its arguments behind the arrays.
+        images, blocks: How many there are.
+    """
+
+    loop: Loop
+    address: int
+    tables: tuple[np.ndarray, ...]
+    images: int
+    blocks: int
+
+    def run(self, arrays: tuple[Any, ...], parts: int, *rest: Any) -> None:
+        """Do it in so many parts; `rest` are arguments behind the tables."""
+        if parts == 1:
+            self.loop(self.address, *arrays, *self.tables, *rest, self.images, 0, self.blocks)
+        else:
+            run([self.task(arrays, *rest, self.images, FIRST, LAST)], self.blocks, parts)
+
+    def task(self, arrays: tuple[Any, ...], *rest: Any) -> Task:
+        """The loop with all its arguments."""
+        return self.loop, (self.address, *arrays, *self.tables, *rest)
 
 
 class Way:
@@ -70,50 +90,24 @@ class Way:
         """The sizes of what is written or added up for results of `sizes`: wide ones may reach beyond the end."""
         return sizes if self.wide is None else (*sizes[:-1], self.wide.count * self.pixels)
 
-    def writing(
-        self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray, is_relu: bool
-    ) -> tuple[int, Task]:
-        """How many blocks there are, and what writes ``conv(x, kernel) + start`` to `out`; all arrays are plain.
+    def writing(self, x: Ints, out: Ints, dtype: np.dtype, pieces: int = PIECES) -> Job:
+        """What writes the results for an input of shape `x` to an array of shape `out`, blocks of images or rows.
 
-        Of the results only the positive part is written if `is_relu`.
+        Its arrays are input, kernel, what the sums begin with, and results; then comes the least value of a result.
         """
-        p = self._plan(x.shape, out)
-        arrays = (x.reshape(-1), kernel.reshape(-1), self._start(start), out.reshape(-1))
-        return p.blocks, self._writing(p, arrays, is_relu, blocks_of(len(x)))
+        p = self._plan(x, out, dtype, pieces)
+        tables = (*p[:-1], product.tile_shapes(dtype))
+        return Job(product.convolve, product.multiply_at.address(dtype), tables, x[0], p.blocks)
 
-    def writing_images(self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray) -> Task:
-        """As `writing`, some images after the other, from what each part has in a row of `x`: (parts, images, …)."""
-        p = self._plan(x.shape[1:], out[: x.shape[1]])
-        arrays = (Own(x.reshape(len(x), -1)), kernel.reshape(-1), self._start(start), Cut(out.reshape(-1)))
-        return self._writing(p, arrays, False, IMAGES)
+    def adding(self, x: Ints, g: Ints, dtype: np.dtype, pieces: int = PIECES) -> Job:
+        """What adds the gradient in the kernel, flat, to a total; its arrays are input, cotangent and total."""
+        p = self._plan(x, g, dtype, pieces)
+        tables = (p.col, _steps(p.col.size, g[-1] * self.pixels), p.row, *p[3:-1], product.tile_shapes(dtype))
+        return Job(product.kernel_gradient, product.multiply_at.address(dtype), tables, x[0], p.blocks)
 
-    def _writing(self, p: Plan, arrays: tuple[Any, ...], is_relu: bool, parts: Range) -> Task:
-        dtype = arrays[1].dtype
-        floor, tiles = product.floor_of(dtype, is_relu), product.tile_shapes(dtype)
-        return product.convolve, (product.multiply_at.address(dtype), *arrays, *p[:-1], tiles, floor, *parts)
-
-    def blocks(self, x: np.ndarray, g: np.ndarray) -> int:
-        """How many blocks `adding` has."""
-        return self._plan(x.shape, g).blocks
-
-    def adding(self, x: np.ndarray, g: np.ndarray, totals: np.ndarray) -> Task:
-        """What adds each part's gradient in the kernel, flat, to its total; all arrays are plain."""
-        arrays = (x.reshape(-1), g.reshape(-1), Own(totals))
-        return self._adding(self._plan(x.shape, g), g, arrays, blocks_of(len(x)))
-
-    def adding_images(self, x: np.ndarray, g: np.ndarray, totals: np.ndarray) -> Task:
-        """As `adding`, some images after the other, from what each part has in a row of `g`: (parts, images, …)."""
-        arrays = (Cut(x.reshape(-1)), Own(g.reshape(len(g), -1)), Own(totals))
-        return self._adding(self._plan((g.shape[1], *x.shape[1:]), g[0]), g, arrays, IMAGES)
-
-    def _adding(self, p: Plan, g: np.ndarray, arrays: tuple[Any, ...], parts: Range) -> Task:
-        steps = _steps(p.col.size, g.shape[-1] * self.pixels)
-        tables = (p.col, steps, p.row, *p[3:-1], product.tile_shapes(g.dtype))
-        return product.kernel_gradient, (product.multiply_at.address(g.dtype), *arrays, *tables, *parts)
-
-    def total_size(self, x: np.ndarray, g: np.ndarray) -> int:
+    def total_size(self, x: Ints, g: Ints, dtype: np.dtype) -> int:
         """How many numbers the total of `adding` has."""
-        return self._plan(x.shape, g).col.size * g.shape[-1] * self.pixels
+        return self._plan(x, g, dtype, PIECES).col.size * g[-1] * self.pixels
 
     def kernel_gradient(self, total: np.ndarray, filters: int) -> np.ndarray:
         """The gradient in the kernel, flat."""
@@ -121,11 +115,12 @@ class Way:
             return total
         return self.wide.kernel_gradient(total, math.prod(self.parts[0].window) // self.wide.window, filters)
 
-    def _start(self, start: np.ndarray) -> np.ndarray:
-        return start if self.wide is None else np.tile(start, self.pixels)
+    def start(self, bias: np.ndarray) -> np.ndarray:
+        """What the sums of `writing` begin with."""
+        return plain(bias) if self.wide is None else np.tile(bias, self.pixels)
 
-    def _plan(self, x: Ints, out: np.ndarray) -> Plan:
-        return _plan_of(self, x, out.shape, out.itemsize)
+    def _plan(self, x: Ints, out: Ints, dtype: np.dtype, pieces: int) -> Plan:
+        return _plan_of(self, x, out, dtype.itemsize, pieces)
 
 
 @functools.lru_cache(maxsize=256)
@@ -134,7 +129,7 @@ def _steps(count: int, step: int) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=256)
-def _plan_of(way: Way, x: Ints, out: Ints, itemsize: int) -> Plan:
+def _plan_of(way: Way, x: Ints, out: Ints, itemsize: int, pieces: int) -> Plan:
     """The plan for arrays of these shapes."""
     *sizes, last, filters = out
     shapes = Shapes(
@@ -149,6 +144,7 @@ def _plan_of(way: Way, x: Ints, out: Ints, itemsize: int) -> Plan:
         channelwise=way.channelwise,
         itemsize=itemsize,
         beyond=three((*[0] * len(sizes[1:]), way.pixels - 1), 0) if way.channelwise else (0, 0, 0),
+        pieces=pieces,
     )
     return plan(way.parts, shapes)
 

@@ -20,7 +20,7 @@ BLOCK_BYTES = 1 << 19
 POSITIONS = 4096
 """The most positions in a block, for the tables' sake."""
 PIECES, LEAST_POSITIONS = 4, 256
-"""A batch is cut into at least so many blocks, for several threads, unless they'd have fewer positions than that."""
+"""A batch is cut into so many blocks for several threads, unless they'd have fewer positions than that."""
 LEAST_SLAB = 48
 """Positions that rows of an image should have at least to be a block of their own."""
 
@@ -53,6 +53,7 @@ class Shapes(NamedTuple):
         groups: of channels; as many as there are channels if `channelwise`.
         itemsize: bytes of a number.
         beyond: pixels that are read behind a window's last one.
+        pieces: blocks that a batch is cut into at least, unless they'd have fewer than `LEAST_POSITIONS`.
     """
 
     images: int
@@ -66,6 +67,7 @@ class Shapes(NamedTuple):
     channelwise: bool
     itemsize: int
     beyond: Ints = (0, 0, 0)
+    pieces: int = PIECES
 
 
 class Plan(NamedTuple):
@@ -166,12 +168,12 @@ def _blocks(parts: tuple[Part, ...], shapes: Shapes, frame: Ints) -> Ints:
     row_bytes = frame[1] * frame[2] * shapes.strides[0] * shapes.channels * shapes.itemsize
     row_bytes += sum(part.counts[1] * part.counts[2] for part in parts) * shapes.filters * shapes.itemsize
     fit = max(min(BLOCK_BYTES // max(row_bytes, 1), POSITIONS // max(plane, 1)), 1)
-    pieces = -(-PIECES // max(shapes.images, 1))
+    pieces = -(-shapes.pieces // max(shapes.images, 1))
     if fit >= rows:
         slabs = min(pieces, rows * plane // LEAST_SLAB, rows)
         if slabs > 1:
             return 1, -(-rows // slabs)
-        enough = max(-(-shapes.images // PIECES), -(-LEAST_POSITIONS // max(rows * plane, 1)), 1)
+        enough = max(-(-shapes.images // shapes.pieces), -(-LEAST_POSITIONS // max(rows * plane, 1)), 1)
         return min(max(fit // max(rows, 1), 1), enough), max(rows, 1)
     slabs = -(-rows // fit)
     return 1, -(-rows // (-(-slabs // pieces) * pieces))  # as many for each thread

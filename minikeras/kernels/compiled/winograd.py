@@ -18,11 +18,10 @@ from ...core.memory import aligned_empty
 from ..geometry import Ints, Padding
 from ..product import matmul
 from ..winograd import GG
-from .indirect import IMAGES, Range, blocks_of
-from .jit import compiled
-from .packing import Cut, Own
-from .product import aligned, fill, floor_of, multiply_at, tile_shapes
-from .sharing import Task
+from .indirect import Job
+from .jit import Loop, compiled, plain
+from .plan import PIECES
+from .product import aligned, fill, multiply_at, tile_shapes
 from .vectors import Vectors, inlined
 
 BLOCK_BYTES = 3 << 18
@@ -48,67 +47,36 @@ class Way(NamedTuple):
         """As `indirect.Way.room`."""
         return sizes
 
-    def writing(
-        self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray, is_relu: bool
-    ) -> tuple[int, Task]:
+    def start(self, bias: np.ndarray) -> np.ndarray:
+        """As `indirect.Way.start`."""
+        return plain(bias)
+
+    def writing(self, x: Ints, out: Ints, dtype: np.dtype, pieces: int = PIECES) -> Job:
         """As `indirect.Way.writing`, with an arranged kernel."""
-        layout, blocks = _layout(x, out.shape, self.padding)
-        arrays = (x.reshape(-1), kernel.reshape(-1), start, out.reshape(-1))
-        return blocks, _writing(arrays, layout, is_relu, blocks_of(len(x)))
+        return self._job(_convolve, x, out, dtype, pieces)
 
-    def writing_images(self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray) -> Task:
-        """As `indirect.Way.writing_images`, with an arranged kernel."""
-        layout, _ = _layout(x[0], out.shape, self.padding, 1)
-        arrays = (Own(x.reshape(len(x), -1)), kernel.reshape(-1), start, Cut(out.reshape(-1)))
-        return _writing(arrays, layout, False, IMAGES)
-
-    def blocks(self, x: np.ndarray, g: np.ndarray) -> int:
-        """How many blocks `adding` has."""
-        return _layout(x, g.shape, self.padding)[1]
-
-    def adding(self, x: np.ndarray, g: np.ndarray, totals: np.ndarray) -> Task:
+    def adding(self, x: Ints, g: Ints, dtype: np.dtype, pieces: int = PIECES) -> Job:
         """As `indirect.Way.adding`, for the arranged kernel."""
-        layout, _ = _layout(x, g.shape, self.padding)
-        return _adding((x.reshape(-1), g.reshape(-1), Own(totals)), layout, blocks_of(len(x)))
+        return self._job(_kernel_gradient, x, g, dtype, pieces)
 
-    def adding_images(self, x: np.ndarray, g: np.ndarray, totals: np.ndarray) -> Task:
-        """As `indirect.Way.adding_images`, for the arranged kernel."""
-        layout, _ = _layout(x[: g.shape[1]], g.shape[1:], self.padding, 1)
-        return _adding((Cut(x.reshape(-1)), Own(g.reshape(len(g), -1)), Own(totals)), layout, IMAGES)
-
-    def total_size(self, x: np.ndarray, g: np.ndarray) -> int:
+    def total_size(self, x: Ints, g: Ints, dtype: np.dtype) -> int:
         """How many numbers the total of `adding` has."""
-        return 36 * x.shape[-1] * g.shape[-1]
+        return 36 * x[-1] * g[-1]
 
     def kernel_gradient(self, total: np.ndarray, filters: int) -> np.ndarray:
         """``G' total G``: the gradient in the kernel, (9, C F)."""
         return matmul(GG.T.astype(total.dtype), total.reshape(36, -1))
 
-
-def _writing(arrays: tuple[Any, ...], layout: np.ndarray, is_relu: bool, parts: Range) -> Task:
-    dtype = arrays[1].dtype
-    tiles, floor = tile_shapes(dtype), floor_of(dtype, is_relu)
-    return _convolve, (multiply_at.address(dtype), *arrays, layout, tiles, floor, *parts)
-
-
-def _adding(arrays: tuple[Any, ...], layout: np.ndarray, parts: Range) -> Task:
-    dtype = arrays[2].array.dtype
-    return _kernel_gradient, (multiply_at.address(dtype), *arrays, layout, tile_shapes(dtype), *parts)
-
-
-def _layout(x: np.ndarray, out: Ints, padding: Padding, pieces: int = 4) -> tuple[np.ndarray, int]:
-    """What the loops need to know, and the number of blocks.
-
-    A block's transforms are at least as large as the kernels, which each block reads.
-    """
-    (top, _), (left, _), sizes, filters = *padding, out[1:3], out[3]
-    rows, columns = (-(-n // 4) for n in sizes)
-    tiles, channels = len(x) * rows * columns, x.shape[-1]
-    limit = max(BLOCK_BYTES, 36 * channels * filters * x.itemsize)
-    block = max(limit // (36 * (channels + filters) * x.itemsize), 1)
-    block = min(block, -(-tiles // pieces))  # some for every thread
-    numbers = [*x.shape[1:], *sizes, filters, top, left, rows, columns, block]
-    return np.array(numbers, np.intp), -(-tiles // block)
+    def _job(self, loop: Loop, x: Ints, out: Ints, dtype: np.dtype, pieces: int) -> Job:
+        """A block's transforms are at least as large as the kernels, which each block reads."""
+        (top, _), (left, _), sizes, filters = *self.padding, out[1:3], out[3]
+        rows, columns = (-(-n // 4) for n in sizes)
+        tiles, channels = x[0] * rows * columns, x[-1]
+        limit = max(BLOCK_BYTES, 36 * channels * filters * dtype.itemsize)
+        block = max(limit // (36 * (channels + filters) * dtype.itemsize), 1)
+        block = min(block, -(-tiles // pieces))  # some for every thread
+        layout = np.array([*x[1:], *sizes, filters, top, left, rows, columns, block], np.intp)
+        return Job(loop, multiply_at.address(dtype), (layout, tile_shapes(dtype)), x[0], -(-tiles // block))
 
 
 # ---------------------------------------------------------------------- transforms
