@@ -211,7 +211,7 @@ def conv_gradients(
         kernel = back.arranged(transposed_kernel(w))
         dx = aligned_empty((len(y), *input_size, w.shape[-2]), w.dtype)
         job = back.writing(g.shape[1:], dx[:step].shape, y.dtype, pieces=1)
-        arrays = (own, kernel.reshape(-1), np.zeros(w.shape[-2], w.dtype), Cut(dx.reshape(-1)))
+        arrays = (own, kernel.reshape(-1), back.start(np.zeros(w.shape[-2], w.dtype)), Cut(dx.reshape(-1)))
         tasks.append(job.task(arrays, floor_of(y.dtype, False), *IMAGES))
     if forth is not None and x is not None:
         job = forth.adding(x[:step].shape, g.shape[1:], y.dtype, pieces=1)
