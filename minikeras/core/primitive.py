@@ -59,7 +59,7 @@ class Primitive:
         parameters = inspect.signature(forward).parameters.values()
         if taken := sorted(_RESERVED & {p.name for p in parameters}):
             raise TypeError(f"primitive {self.name}: rename {taken}, which mean something else to its derivative")
-        self._static_defaults = {
+        self._static_defaults: dict[str, Any] = {
             p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "recording"
         }
         self._asks_whether_recording = any(p.name == "recording" for p in parameters)
@@ -250,12 +250,15 @@ class Primitive:
         """Leave a node on the tape that holds what the derivative will read."""
         needs = tuple([edge is not None for edge in edges])
         plan = self._plans.get(needs) or self._plan(needs)
+        shapes = kept_outputs = None
+        if plan.shapes:
+            shapes = tuple([array.shape if type(array) is np.ndarray else np.shape(array) for array in arrays])
+        if plan.out and (plan.out_for is None or static.get(plan.out_for) is not None):
+            kept_outputs = [None if output is None else (output.data, *_version(output)) for output in outputs]
         saved = (
             {i: (arrays[i], *_version(inputs[i])) for i in plan.inputs} if plan.inputs else _NOTHING_KEPT,
-            tuple([np.shape(array) for array in arrays]) if plan.shapes else None,
-            [None if output is None else (output.data, *_version(output)) for output in outputs]
-            if plan.out and (plan.out_for is None or static.get(plan.out_for) is not None)
-            else None,
+            shapes,
+            kept_outputs,
             static,
             extra if plan.extra else None,
         )
@@ -313,7 +316,7 @@ class Primitive:
             for i, (value, edge) in enumerate(zip(values, node.edges, strict=True)):
                 if value is None or edge is None or not needs[i]:
                     values[i] = None
-                elif value.data.shape != edge[2] or value.data.dtype != edge[3]:
+                elif (value.data.dtype is not edge[3] and value.data.dtype != edge[3]) or value.data.shape != edge[2]:
                     values[i] = _fitted(value, edge)
             return values
         except ValueError as error:
@@ -501,9 +504,9 @@ def _output(array: Any, inputs: tuple[Any, ...], operands: list[Any]) -> Tensor:
     if type(array) is not np.ndarray:
         return Tensor(np.asarray(array))
     tensor = Tensor(array)
-    base = array.base
+    owner = array if array.base is None else array.base
     for i, operand in enumerate(operands):
-        if operand is array or (base is not None and (base is operand or base is getattr(operand, "base", None))):
+        if type(operand) is np.ndarray and (operand is owner or operand.base is owner):
             value = inputs[i]
             if isinstance(value, Tensor):
                 tensor._version = value._version

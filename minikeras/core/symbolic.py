@@ -97,6 +97,7 @@ class SymbolicTensor(Tensor):
         self.source = source
         self.output = output
         self.grad = None
+        self._hooks = None
         self.requires_grad = False
         self.node = None
         self.index = 0

@@ -110,7 +110,7 @@ class Node:
 def hooks_at(tensor: Tensor) -> Hooks:
     """The hooks of the place that a Tensor stands for, to be added to."""
     if tensor.node is None:
-        if not hasattr(tensor, "_hooks"):
+        if tensor._hooks is None:
             tensor._hooks = Hooks()
         return tensor._hooks
     if tensor.node.hooks is None:
@@ -203,7 +203,9 @@ def _walk(
     for output, seed in zip(outputs, seeds, strict=True):
         pending.add(_place(output), seed)
     arrivals: list[tuple[Tensor, Tensor]] = []
-    with enable_grad() if create_graph else no_grad():
+    was_enabled = _mode.enabled
+    _mode.enabled = create_graph
+    try:
         for node in nodes:
             cotangents = pending.take(node)
             if node.hooks is not None:
@@ -225,8 +227,10 @@ def _walk(
                 node.saved = None
         for place, value in pending.gradients.items():
             if wanted is None or place in wanted:
-                hooks = getattr(place[0], "_hooks", None)
+                hooks = place[0]._hooks
                 arrivals.append((place[0], value if hooks is None else hooks.run(value)))
+    finally:
+        _mode.enabled = was_enabled
     return arrivals
 
 

@@ -99,13 +99,17 @@ class Tensor:
     grad: Tensor | None
     node: tape.Node | None
     mask: Tensor | None
-    _hooks: Hooks  # of a leaf, from the first hook on
+    _hooks: Hooks | None  # of a leaf, from the first hook on
     _version: list[int]
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None) -> None:
+        # Counts the updates in place; Tensors made of one another share it with the memory.
+        self._version = [0]
         array = data
         if type(data) is not np.ndarray or dtype is not None or data.dtype.kind not in "fiub":
             array = as_array(data, dtype, floating=requires_grad)
+            if isinstance(data, Tensor) and data.data is array:
+                self._version = data._version
         if requires_grad and array.dtype.kind != "f":
             raise TypeError(
                 f"Tensor: requires_grad needs a floating-point dtype, as only real numbers have gradients. "
@@ -117,8 +121,7 @@ class Tensor:
         self.node = None
         self.index = 0
         self.mask = None
-        # Counts the updates in place; Tensors made of one another share it with the memory.
-        self._version = data._version if isinstance(data, Tensor) and data.data is array else [0]
+        self._hooks = None
 
     # ------------------------------------------------------------------ description
 

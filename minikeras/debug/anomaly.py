@@ -261,7 +261,7 @@ class _Detector(looking.Looker):
         for tensor, value in arrivals:
             if defect := find_defect(value.data, self.kinds):
                 text = f"backward: {_a(defect.kind)} in the gradient of {_what(tensor)}"
-                between = _made_between(getattr(tensor, "_hooks", None))
+                between = _made_between(tensor._hooks)
                 name = getattr(tensor, "name", None)
                 raise _error(text, defect, between, None, phase="backward", operation="sum", parameter=name)
         return arrivals

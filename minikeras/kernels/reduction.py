@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
-from ..core.threads import spread
+from ..core.threads import UNSHARED, spread
 from .blocks import over_blocks
 from .product import matmul
 
@@ -41,6 +43,12 @@ def row_sum(x: np.ndarray) -> np.ndarray:
     return matmul(x.reshape(-1, x.shape[-1]), np.ones((x.shape[-1], 1), x.dtype)).reshape(x.shape[:-1])
 
 
+@functools.cache
+def _ones(dtype: np.dtype) -> np.ndarray:
+    """Nobody writes to it."""
+    return np.ones(ROWS, dtype)
+
+
 def channel_sum(x: np.ndarray) -> np.ndarray:
     """Sum over all axes but the last.
 
@@ -50,9 +58,11 @@ def channel_sum(x: np.ndarray) -> np.ndarray:
     Returns:
         ndarray (C,)
     """
-    ones = np.ones(ROWS, x.dtype)
+    ones = _ones(x.dtype)
     if x.size <= ROWS * x.shape[-1]:
         rows = x.reshape(-1, x.shape[-1])
+        if x.size <= UNSHARED:
+            return ones[: len(rows)] @ rows
         return spread(lambda _: ones[: len(rows)] @ rows, 1, x.size)[0]
 
     def work(images: slice) -> np.ndarray:

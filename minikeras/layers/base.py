@@ -23,9 +23,9 @@ from .context import (
     CallContext,
     call_context,
     current_context,
-    entered,
     fix_training,
     in_call,
+    in_context,
     in_training,
     take_room,
     trial,
@@ -253,7 +253,7 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
         Raises:
             ValueError: If an input's shape doesn't fit.
         """
-        if type(inputs) is not Tensor:
+        if not isinstance(inputs, Tensor) or inputs.symbolic:
             inputs = map_inputs(_as_tensor, inputs)
             if symbolic.symbols_in(inputs):
                 return self._record(inputs, training, keywords)
@@ -264,8 +264,7 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
         if context is not None and context.training == training:
             return self._run(inputs, context, keywords)
         inner = CallContext(training, context.penalties if context else None, context.frozen if context else None)
-        with entered(inner):
-            return self._run(inputs, inner, keywords)
+        return in_context(inner, self._run, inputs, inner, keywords)
 
     def ensure_built(self, input_shape: Any) -> None:
         """Build the layer for this input shape unless it is built, and set the ``weights`` given at construction.
@@ -289,7 +288,7 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
 
     def _accept(self, inputs: Any) -> None:
         """Build the layer unless it is built, and check the inputs unless the last ones had the same shapes."""
-        shapes = shapes_of(inputs)
+        shapes = inputs.data.shape if isinstance(inputs, Tensor) and not inputs.symbolic else shapes_of(inputs)
         if shapes != self._accepted or not self.built:
             self.ensure_built(shapes)
             self._check_inputs(shapes)
@@ -298,8 +297,7 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
     def _run(self, inputs: Any, context: CallContext, keywords: dict[str, Any]) -> Any:
         if context.training and context.frozen is None and not self.trainable:
             context = CallContext(True, context.penalties, frozenset(id(layer) for layer in self._flatten()))
-            with entered(context):
-                return self._run(inputs, context, keywords)
+            return in_context(context, self._run, inputs, context, keywords)
         if self._takes_training:
             keywords["training"] = context.training
         masks = self._masks(inputs, keywords)
@@ -369,10 +367,10 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
         return [(shapes, dtype)] if is_shape(shapes) else tuple([(shape, dtype) for shape in shapes])
 
     def _cast(self, inputs: Any) -> Any:
+        if isinstance(inputs, Tensor) and inputs.data.dtype is _dtype_named(self.dtype):
+            return inputs
         has_weights = bool(self._trainable_weights or self._non_trainable_weights)
-        if not (has_weights or self.casts_integers) or (
-            type(inputs) is Tensor and inputs.data.dtype == _dtype_named(self.dtype)
-        ):
+        if not (has_weights or self.casts_integers):
             return inputs
         kinds = ("f" if has_weights else "") + ("iub" if self.casts_integers else "")
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 from ..core.tensor import Parameter, Tensor
+
+T = TypeVar("T")
 
 
 class CallContext:
@@ -61,16 +63,19 @@ def call_context(
     """
     wanted = ([] if penalties is None else penalties) if collect else None
     fixed = bool(training) if _fixed_training is None else _fixed_training
-    with entered(CallContext(fixed, wanted, frozen)) as context:
-        yield context
-
-
-@contextmanager
-def entered(context: CallContext) -> Iterator[CallContext]:
-    """Call layers in this very context."""
+    context = CallContext(fixed, wanted, frozen)
     token = _context.set(context)
     try:
         yield context
+    finally:
+        _context.reset(token)
+
+
+def in_context(context: CallContext, function: Callable[..., T], *args: Any) -> T:
+    """Call a function of layers in this very context; a layer's call is too short for a ``with`` statement."""
+    token = _context.set(context)
+    try:
+        return function(*args)
     finally:
         _context.reset(token)
 
