@@ -27,7 +27,7 @@ HOUSE = """
     kernels.compiled.product kernels.compiled.matmul kernels.compiled.wide kernels.compiled.plan
     kernels.compiled.indirect kernels.compiled.winograd kernels.compiled.prepared kernels.compiled.activation
     kernels.compiled.conv
-    kernels.compiled.reduction kernels.compiled.pool kernels.compiled.steps
+    kernels.compiled.reduction kernels.compiled.runs kernels.compiled.pool kernels.compiled.steps
     kernels.compiled.normalization kernels.compiled.resize kernels.compiled.squashing kernels.compiled kernels
 
     ops.elementwise ops.shape ops.reduce ops.epilogue ops.linalg ops.windows ops.conv ops.pool ops.resize ops.nn

@@ -65,6 +65,27 @@ def test_average_pooling_divides_by_the_number_of_real_elements(seed, block_size
     np.testing.assert_allclose(kernels.average_pool_grad(g, input_size=x.shape[1:-1], **case), dx, atol=1e-12)
 
 
+@pytest.mark.parametrize("channels", [1, 5, 8, 16, 21, 40])
+@pytest.mark.parametrize("steps", [(2, 2), (3, 3), (3, 2), (3, 1), (2, 3)], ids=str)
+def test_vectors_of_channels_and_what_is_left_of_them_give_what_single_channels_give(channels, steps):
+    k, stride = steps
+    case = {"window": (k, k), "strides": (stride, stride), "padding": ((1, 0), (k - 1, 1))}
+    rng = np.random.default_rng(channels)
+    x = rng.choice(np.arange(9), (2, 9, 11, channels)).astype(np.float32)
+    y, index = kernels.max_pool(x, **case)
+    g = rng.standard_normal(y.shape).astype(np.float32)
+
+    def every(x, g, index):
+        size = x.shape[1:-1]
+        values = kernels.max_pool_values(x, **case), kernels.average_pool(x, **case)
+        gradient = kernels.average_pool_grad(g, input_size=size, **case)
+        return *kernels.max_pool(x, **case), *values, kernels.pool_scatter(g, index, input_size=size, **case), gradient
+
+    single = [every(*(np.ascontiguousarray(a[..., [c]]) for a in (x, g, index))) for c in range(channels)]
+    for together, apart in zip(every(x, g, index), zip(*single, strict=True), strict=True):
+        np.testing.assert_allclose(together, np.concatenate(apart, axis=-1), atol=1e-6)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_nan_makes_its_windows_nan_and_no_others(seed, block_size):
     x, _, case, cells = make(seed)

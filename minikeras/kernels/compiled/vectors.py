@@ -68,12 +68,24 @@ class Vectors:
         build: what writes LLVM's instructions.
         lanes: numbers in a vector.
         kind: its type.
+        integers: the type of a vector of integers as wide as the numbers.
     """
 
-    def __init__(self, builder: Any, scalar: Any, bits: int) -> None:
+    def __init__(self, builder: Any, scalar: Any, bits: int, lanes: int = 0) -> None:
         self.ir, self.build, self.bits = imported("llvmlite.ir"), builder, bits
-        self.lanes = registers()[0] * 8 // bits
+        self.lanes = lanes or registers()[0] * 8 // bits
         self.kind = self.ir.VectorType(scalar, self.lanes)
+        self.integers = self.ir.VectorType(self.ir.IntType(bits), self.lanes)
+
+    @functools.cached_property
+    def bytes(self) -> Vectors:
+        """As many bytes as there are numbers in a vector."""
+        return Vectors(self.build, self.ir.IntType(8), 8, self.lanes)
+
+    @functools.cached_property
+    def single(self) -> Vectors:
+        """Vectors of one number."""
+        return Vectors(self.build, self.kind.element, self.bits, 1)
 
     def integer(self, value: int) -> Any:
         """A constant for addresses."""
@@ -82,6 +94,12 @@ class Vectors:
     def number(self, value: float) -> Any:
         """A vector of one constant."""
         return self.ir.Constant(self.kind, [value] * self.lanes)
+
+    def variable(self, value: Any) -> Any:
+        """Room for a value that changes, which is a register in the end."""
+        place = imported("numba.core.cgutils").alloca_once(self.build, value.type)
+        self.build.store(value, place)
+        return place
 
     def phi(self, kind: Any, incoming: dict[Any, Any]) -> Any:
         """A value that depends on the block one comes from."""
@@ -110,7 +128,9 @@ class Vectors:
             value = self.build.load(place)
             value.align = self.bits // 8
             return value
-        return self._call("masked.load", self.kind, [place, self._align(), mask, self.number(0.0)], ".p0")
+        return self._call(
+            "masked.load", self.kind, [place, self._align(), mask, self.ir.Constant(self.kind, None)], ".p0"
+        )
 
     def store(self, value: Any, pointer: Any, offset: Any = 0, mask: Any = None) -> None:
         """Write a vector to `pointer` + `offset`, where `mask` is set."""
@@ -137,7 +157,8 @@ class Vectors:
 
     def _call(self, name: str, result: Any, args: list[Any], suffix: str = "") -> Any:
         kind = self.ir.FunctionType(result, [arg.type for arg in args])
-        name = f"llvm.{name}.v{self.lanes}f{self.bits}{suffix}"
+        letter = "i" if self.kind == self.integers else "f"
+        name = f"llvm.{name}.v{self.lanes}{letter}{self.bits}{suffix}"
         function = self.build.module.globals.get(name) or self.ir.Function(self.build.module, kind, name)
         return self.build.call(function, args)
 
