@@ -158,24 +158,19 @@ class Primitive:
         if len(inputs) > self._most or (static and not static.keys() <= self._static_defaults.keys()):
             inputs, static = self._bind(inputs, static)
         arrays: list[Any] = []
-        edges: list[tape.Edge | None] = []
         seen_array = recording = False
-        may_record = self._differentiable and _mode.enabled
         for value in inputs:
-            edge = None
             if isinstance(value, Tensor):
                 if value.symbolic:
                     return operations.record(self, inputs, static)
-                array = value.data
+                arrays.append(value.data)
                 seen_array = True
-                if may_record and value.requires_grad:
-                    edge = (value.node or value, value.index, array.shape, array.dtype)
-                    recording = True
+                if value.requires_grad:
+                    recording = self._differentiable and _mode.enabled
             else:
                 array = _operand(value)
+                arrays.append(array)
                 seen_array = seen_array or type(array) is np.ndarray
-            arrays.append(array)
-            edges.append(edge)
         if not seen_array:
             arrays = [array if array is None else np.asarray(array, config.floatx()) for array in arrays]
         try:
@@ -191,11 +186,11 @@ class Primitive:
         if type(result) is tuple:
             outputs = tuple([None if array is None else _output(array, inputs, arrays) for array in result])
             if recording:
-                self._record(inputs, arrays, edges, static, outputs, extra)
+                self._record(inputs, arrays, static, outputs, extra)
             return outputs
         output = _output(result, inputs, arrays)
         if recording:
-            self._record(inputs, arrays, edges, static, (output,), extra)
+            self._record(inputs, arrays, static, (output,), extra)
         return output
 
     def _bind(self, inputs: tuple[Any, ...], static: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -242,12 +237,17 @@ class Primitive:
         self,
         inputs: tuple[Any, ...],
         arrays: list[Any],
-        edges: list[tape.Edge | None],
         static: dict[str, Any],
         outputs: tuple[Tensor | None, ...],
         extra: Any,
     ) -> None:
         """Leave a node on the tape that holds what the derivative will read."""
+        edges: list[tape.Edge | None] = [
+            (value.node or value, value.index, value.data.shape, value.data.dtype)
+            if isinstance(value, Tensor) and value.requires_grad
+            else None
+            for value in inputs
+        ]
         needs = tuple([edge is not None for edge in edges])
         plan = self._plans.get(needs) or self._plan(needs)
         shapes = kept_outputs = None

@@ -38,7 +38,8 @@ def matmul(x: Any, y: Any) -> Tensor:
     """
     x = x if isinstance(x, Tensor) else Tensor(x)
     y = y if isinstance(y, Tensor) else Tensor(y)
-    if x.ndim == y.ndim == 2 and x.shape[1] == y.shape[0]:
+    rows, columns = x.shape, y.shape
+    if len(rows) == len(columns) == 2 and rows[1] == columns[0]:
         return _matmul(x, y)
     if x.ndim == 0 or y.ndim == 0 or x.shape[-1] != y.shape[-2 if y.ndim > 1 else 0]:
         raise ValueError(f"matmul: expected (..., M, K) @ (..., K, N). Received: {x.shape} @ {y.shape}")

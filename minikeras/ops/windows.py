@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,14 @@ def check_sliding(x: np.ndarray, **per_axis: Any) -> None:
     rank = getattr(x, "ndim", 0) - 2
     if rank < 1:
         raise ValueError("expected an array (N, *spatial, channels)")
+    try:
+        _check_axes(rank, **per_axis)
+    except TypeError:  # what can't be remembered
+        _check_axes.__wrapped__(rank, **per_axis)
+
+
+@functools.lru_cache(maxsize=1024)
+def _check_axes(rank: int, **per_axis: Any) -> None:
     for name, values in per_axis.items():
         if not isinstance(values, (tuple, list)) or len(values) != rank:
             raise ValueError(f"{name} must be a tuple of {rank}, one entry per spatial axis")
