@@ -317,8 +317,15 @@ class GlobalAveragePooling1D(GlobalAveragePooling):
         """Average over the steps, or over those that the mask (batch, steps) marks."""
         if mask is None:
             return super().call(inputs)
+        x = channels_last(inputs, self.data_format)
+        if mask.shape != x.shape[:2]:
+            raise ValueError(
+                f"{self}: the mask must be (batch, steps), here {x.shape[:2]}; the mask that an input carries is of its "
+                f"axis 1, and with data_format={self.data_format!r} the steps are axis "
+                f"{2 if self.data_format == 'channels_first' else 1}. Received: a mask of shape {mask.shape}"
+            )
         counts = ops.expand_dims(ops.cast(mask, dtype=inputs.dtype), axis=-1)
-        total = ops.sum(channels_last(inputs, self.data_format) * counts, axis=1, keepdims=self.keepdims)
+        total = ops.sum(x * counts, axis=1, keepdims=self.keepdims)
         y = total / ops.maximum(ops.sum(counts, axis=1, keepdims=self.keepdims), 1.0)
         return from_channels_last(y, self.data_format) if self.keepdims else y
 

@@ -55,8 +55,11 @@ def test_global_average_pooling_averages_the_steps_that_count():
     y = GlobalAveragePooling1D()(x, mask=mask)
     np.testing.assert_allclose(y.numpy(), [x[0, [0, 2]].mean(axis=0), [0.0, 0.0]])
     assert y.mask is None
-    first = GlobalAveragePooling1D(data_format="channels_first")(np.moveaxis(x, 1, 2), mask=mask)
+    layer = GlobalAveragePooling1D(data_format="channels_first")
+    first = layer(np.moveaxis(x, 1, 2), mask=mask)
     np.testing.assert_allclose(first.numpy(), y.numpy())
+    with pytest.raises(ValueError, match=r"global_average.*the mask must be \(batch, steps\), here \(2, 2\).*\(2, 3\)"):
+        layer(x, mask=mask)
 
 
 def test_embedding_looks_vectors_up_and_masks_zero():
