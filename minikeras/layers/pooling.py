@@ -318,13 +318,13 @@ class GlobalAveragePooling1D(GlobalAveragePooling):
         if mask is None:
             return super().call(inputs)
         x = channels_last(inputs, self.data_format)
-        if mask.shape != x.shape[:2]:
-            raise ValueError(
-                f"{self}: the mask must be (batch, steps), here {x.shape[:2]}; the mask that an input carries is of its "
-                f"axis 1, and with data_format={self.data_format!r} the steps are axis "
-                f"{2 if self.data_format == 'channels_first' else 1}. Received: a mask of shape {mask.shape}"
-            )
         counts = ops.expand_dims(ops.cast(mask, dtype=inputs.dtype), axis=-1)
+        if counts.shape[:-1] != x.shape[:2]:
+            raise ValueError(
+                f"{self}: the mask must be (batch, steps), here {x.shape[:2]}; the mask that an input carries is that "
+                f"of its axis 1, and with data_format={self.data_format!r} the steps are axis "
+                f"{2 if self.data_format == 'channels_first' else 1}. Received: a mask of shape {counts.shape[:-1]}"
+            )
         total = ops.sum(x * counts, axis=1, keepdims=self.keepdims)
         y = total / ops.maximum(ops.sum(counts, axis=1, keepdims=self.keepdims), 1.0)
         return from_channels_last(y, self.data_format) if self.keepdims else y
