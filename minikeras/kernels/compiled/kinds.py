@@ -32,8 +32,10 @@ def kind_of(value: Any) -> str:
     Raises:
         TypeError: if it is of none.
     """
-    if type(value) is np.ndarray and value.flags.carray and value.dtype in _NAMES:
-        return f"{_NAMES[value.dtype]}[{value.ndim}]"
+    if type(value) is np.ndarray and value.flags.carray:
+        name = _NAMES.get(value.dtype, "")
+        if value.dtype is DTYPES.get(name):
+            return f"{name}[{value.ndim}]"
     if type(value) is tuple and value and all(type(each) in NUMBERS["i8"] for each in value):
         return f"i8*{len(value)}"
     if type(value) in _OF_NUMBERS:
@@ -59,11 +61,11 @@ def parsed(kind: str) -> tuple[str, int | None, int | None]:
 
 
 def usual(value: Any) -> Any:
-    """An array as `kind_of` knows it, without copying: not of a subclass, nor of one of the types' other names."""
+    """An argument as `kind_of` knows it: an array is seen, without copying, as one of `np.ndarray` and `DTYPES`."""
     if not isinstance(value, np.ndarray):
         return value
-    value, name = np.asarray(value), _NAMES.get(value.dtype)
-    return value if name is None else value.view(DTYPES[name])
+    array, dtype = np.asarray(value), DTYPES.get(_NAMES.get(value.dtype, ""))
+    return array if dtype is None or dtype is array.dtype else array.view(dtype)
 
 
 def numba_type(kind: str) -> Any:
