@@ -21,8 +21,9 @@ HOUSE = """
     core.symbolic core
     kernels.geometry kernels.blocks kernels.product kernels.reduction kernels.activation kernels.epilogue
     kernels.depthwise kernels.winograd kernels.lowering kernels.conv kernels.gradients kernels.resize kernels.pool
-    kernels.normalization kernels.steps kernels.squashing kernels.entropy kernels.compiled.jit kernels.compiled.vectors
-    kernels.compiled.packing kernels.compiled.sharing
+    kernels.normalization kernels.steps kernels.squashing kernels.entropy kernels.compiled.lazy kernels.compiled.kinds
+    kernels.compiled.stored kernels.compiled.calls kernels.compiled.runtime kernels.compiled.jit
+    kernels.compiled.vectors kernels.compiled.packing kernels.compiled.sharing
     kernels.compiled.exponential kernels.compiled.entropy kernels.compiled.axes
     kernels.compiled.product kernels.compiled.matmul kernels.compiled.wide kernels.compiled.plan
     kernels.compiled.indirect kernels.compiled.winograd kernels.compiled.prepared kernels.compiled.activation

@@ -36,6 +36,12 @@ def test_together_the_cases_call_every_compiled_loop(tier, monkeypatch):
     pack = packing.pack
     monkeypatch.setattr(jit.Loop, "__call__", spy)
     monkeypatch.setattr(sharing, "pack", spy_on_packing)
+    call_every_loop(monkeypatch)
+    missed = {f"{loop.function.__module__}.{loop.function.__name__}" for loop in _loops() - called}
+    assert not missed, f"no case in tests/kernels/paths.py calls {sorted(missed)}"
+
+
+def call_every_loop(monkeypatch):
     for case in cases():
         leaves = [Tensor(array, requires_grad=True) for array in case.arrays]
         case.f(*leaves).sum().backward()
@@ -48,8 +54,6 @@ def test_together_the_cases_call_every_compiled_loop(tier, monkeypatch):
     sharing._helpers()._turns(0.0)  # what idle threads do: they may have been made before
     kernels.sigmoid(np.zeros(3, "float32"))  # that of float64 is NumPy's
     kernels.dropout(np.zeros(3, "float32"), np.ones(3, bool), scale=2.0)
-    missed = {f"{loop.function.__module__}.{loop.function.__name__}" for loop in _loops() - called}
-    assert not missed, f"no case in tests/kernels/paths.py calls {sorted(missed)}"
 
 
 def every_chunk(monkeypatch):

@@ -13,6 +13,7 @@ from .exponential import exponential, logarithm
 from .jit import compiled, compiled_sums, is_covered, plain
 from .packing import Cut
 from .sharing import share
+from .vectors import flat
 
 TINY = float(np.finfo(np.float32).tiny)
 
@@ -144,7 +145,7 @@ def _number(order):  # type: ignore[no-untyped-def]
 
 @compiled_sums
 def _softmax(x, y):  # type: ignore[no-untyped-def]
-    source, out, n = x.reshape(-1), y.reshape(-1), np.uintp(x.shape[1])
+    source, out, n = flat(x), flat(y), np.uintp(x.shape[1])
     for row in range(x.shape[0]):
         p, top, total = np.uintp(row) * n, np.int32(-0x80000000), np.float32(0)
         for c in range(n):
@@ -161,7 +162,7 @@ def _softmax(x, y):  # type: ignore[no-untyped-def]
 
 @compiled_sums
 def _softmax_grad(delta, y, dx):  # type: ignore[no-untyped-def]
-    source, value, out, n = delta.reshape(-1), y.reshape(-1), dx.reshape(-1), np.uintp(y.shape[1])
+    source, value, out, n = flat(delta), flat(y), flat(dx), np.uintp(y.shape[1])
     for row in range(y.shape[0]):
         p, total = np.uintp(row) * n, np.float32(0)
         for c in range(n):
@@ -172,7 +173,7 @@ def _softmax_grad(delta, y, dx):  # type: ignore[no-untyped-def]
 
 @compiled_sums
 def _softmax_cross_entropy(labels, logits, y, shares):  # type: ignore[no-untyped-def]
-    weight, source, out, n = labels.reshape(-1), logits.reshape(-1), shares.reshape(-1), np.uintp(logits.shape[1])
+    weight, source, out, n = flat(labels), flat(logits), flat(shares), np.uintp(logits.shape[1])
     for row in range(y.size):
         p, top = np.uintp(row) * n, np.int32(-0x80000000)
         total = weights = result = np.float32(0)
@@ -195,7 +196,7 @@ def _softmax_cross_entropy(labels, logits, y, shares):  # type: ignore[no-untype
 
 @compiled_sums
 def _softmax_cross_entropy_grad(delta, labels, shares, dx):  # type: ignore[no-untyped-def]
-    weight, source, out, n = labels.reshape(-1), shares.reshape(-1), dx.reshape(-1), np.uintp(shares.shape[1])
+    weight, source, out, n = flat(labels), flat(shares), flat(dx), np.uintp(shares.shape[1])
     for row in range(delta.size):
         p, weights, factor = np.uintp(row) * n, np.float32(0), delta[row]
         for c in range(n):
@@ -206,7 +207,7 @@ def _softmax_cross_entropy_grad(delta, labels, shares, dx):  # type: ignore[no-u
 
 @compiled_sums
 def _cross_entropy(labels, probabilities, y, epsilon):  # type: ignore[no-untyped-def]
-    weight, source, n = labels.reshape(-1), probabilities.reshape(-1), np.uintp(probabilities.shape[1])
+    weight, source, n = flat(labels), flat(probabilities), np.uintp(probabilities.shape[1])
     least, most = np.float32(epsilon), np.float32(1 - epsilon)
     for row in range(y.size):
         p, total, result = np.uintp(row) * n, np.float32(0), np.float32(0)
@@ -220,7 +221,7 @@ def _cross_entropy(labels, probabilities, y, epsilon):  # type: ignore[no-untype
 @compiled_sums
 def _cross_entropy_grad(delta, labels, probabilities, dx, epsilon, fails):  # type: ignore[no-untyped-def]
     """Set `fails` if a row has no sum to divide by."""
-    weight, source, out, n = labels.reshape(-1), probabilities.reshape(-1), dx.reshape(-1), np.uintp(dx.shape[1])
+    weight, source, out, n = flat(labels), flat(probabilities), flat(dx), np.uintp(dx.shape[1])
     least, most, zero = np.float32(epsilon), np.float32(1 - epsilon), np.float32(0)
     for row in range(delta.size):
         p, total, sum_of_slopes, factor = np.uintp(row) * n, zero, zero, delta[row]

@@ -1,23 +1,24 @@
-"""Loops that numba compiles when they are first called, and keeps on disk.
+"""Loops that numba compiles when they are first called, and that are kept on disk.
 
-Nothing here imports numba before that: half a second that a program without large arrays shouldn't pay.
+numba is imported when there is something to compile and not before: half a second, and 80 MB.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib
 import sys
 import threading
-import zlib
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FunctionType
-from typing import Any, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...core.tiers import CompilationError
+from . import calls, runtime, stored
+from .kinds import numba_type
+from .lazy import imported
 
 EXACT = frozenset({"contract"})
 """Rounding may be left out between a product and its sum, and nothing else: NaN and infinity stay what they are."""
@@ -62,46 +63,56 @@ def plain(array: np.ndarray) -> np.ndarray:
     return array if array.flags.carray else array.copy()
 
 
-class Loop:
+class Version(NamedTuple):
+    """A loop as compiled for some kinds of arguments: where it is, and the kind of its result, or "" for none."""
+
+    address: int
+    result: str
+
+
+class Loop(calls.Overloads):
     """A function that numba compiles."""
 
     def __init__(self, function: Callable[..., Any], fastmath: frozenset[str], apart: bool = False) -> None:
+        super().__init__(self._callable)
         self.function, self.fastmath, self.apart = function, fastmath, apart
-        self.dispatcher: Any = None
+        self.version, self.prepare = functools.cache(self._version), functools.cache(self._prepare)
 
-    def __call__(self, *args: Any) -> Any:
-        try:
-            return (self.dispatcher or self.prepare())(*args)
-        except Exception as error:  # noqa: BLE001 (raised again)
-            self._raise(error)
+    def address(self, kinds: tuple[str, ...]) -> int:
+        """Where in memory its compiled version for these kinds of arguments is."""
+        with compiling(self.function.__name__):
+            return self.version(kinds).address
 
-    def address(self, types: tuple[Any, ...]) -> int:
-        """Where in memory its compiled version for these types of arguments is."""
-        try:
-            dispatcher = self.prepare()
-            if not hasattr(dispatcher, "compile"):
-                raise CompilationError(f"{self.function.__name__}: $NUMBA_DISABLE_JIT is set")
-            dispatcher.compile(types)
-            made = dispatcher.overloads[types]
-            return int(made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
-        except Exception as error:  # noqa: BLE001 (raised again)
-            self._raise(error)
+    def _callable(self, kinds: tuple[str, ...]) -> Callable[..., Any]:
+        """What Python calls for these kinds of arguments."""
+        with compiling(self.function.__name__):
+            address, result = self.version(kinds)
+            return calls.function(f"call_{result}", kinds, functools.partial(_write_call, result), address)
 
-    def _raise(self, error: Exception) -> NoReturn:
-        # LLVM's complaints are RuntimeErrors, and a full disk's OSErrors; the loops themselves raise neither
-        if isinstance(error, (RuntimeError, OSError)) or type(error).__module__.startswith(("numba", "llvmlite")):
-            reason = str(error).strip() or type(error).__name__
-            raise CompilationError(f"{self.function.__name__}: {reason.splitlines()[0]}") from error
-        raise error
+    def _version(self, kinds: tuple[str, ...]) -> Version:
+        module, _, short = self.function.__module__.rpartition(".")
+        name = f"{short}.{self.function.__name__}({','.join(kinds)})"
+        if module != __package__:  # `stored` doesn't notice when others change
+            return self._compile(kinds)[0]
+        found = stored.load(name)
+        if found is not None:
+            return Version(*found)
+        version, made = self._compile(kinds)
+        runtime.store(name, made.library, made.fndesc.llvm_func_name, version.result)
+        return version
 
-    def prepare(self) -> Any:
+    def _compile(self, kinds: tuple[str, ...]) -> tuple[Version, Any]:
+        """The version, and what numba has to say of it."""
+        dispatcher, types = self.prepare(), tuple([numba_type(kind) for kind in kinds])
+        if not hasattr(dispatcher, "compile"):
+            raise CompilationError(f"{self.function.__name__}: $NUMBA_DISABLE_JIT is set")
+        dispatcher.compile(types)
+        made = dispatcher.overloads[types]
+        address = made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
+        return Version(int(address), _result_of(made.signature.return_type)), made
+
+    def _prepare(self) -> Any:
         """Hand the function to numba, after those that it calls; nothing is compiled yet."""
-        with _lock:
-            if self.dispatcher is None:
-                self.dispatcher = self._dispatcher()
-        return self.dispatcher
-
-    def _dispatcher(self) -> Any:
         names = {**self.function.__globals__}
         for name in self.function.__code__.co_names:
             if hasattr(names.get(name), "prepare"):
@@ -112,23 +123,51 @@ class Loop:
         return dispatcher(function, fastmath=set(self.fastmath), **more)
 
 
+def _result_of(kind: Any) -> str:
+    types = imported("numba.core.types")
+    if kind not in (types.none, types.intp):
+        raise CompilationError(f"a loop returns an integer or nothing. Received: {kind}")
+    return "" if kind == types.none else "i8"
+
+
+def _write_call(result: str, context: Any, builder: Any, address: Any, kinds: list[Any], values: list[Any]) -> Any:
+    """Write how Python calls a loop: without the interpreter's lock."""
+    types, ir = imported("numba.core.types"), imported("llvmlite.ir")
+    thing, nothing = ir.IntType(8).as_pointer(), ir.VoidType()
+    returned = types.intp if result else types.none
+    place = builder.inttoptr(address, context.call_conv.get_function_type(returned, kinds).as_pointer())
+    state = calls.call(builder, "PyEval_SaveThread", thing)
+    status, value = context.call_conv.call_function(builder, place, returned, kinds, values)
+    calls.call(builder, "PyEval_RestoreThread", nothing, state)
+    with builder.if_then(status.is_error, likely=False):  # all that can happen in a loop
+        builder.ret(calls.call(builder, "PyErr_NoMemory", thing))
+    return calls.call(builder, "PyLong_FromSsize_t", thing, value) if result else calls.new_reference(builder, "None")
+
+
+@contextmanager
+def compiling(name: str) -> Iterator[None]:
+    """One thread at a time; what numba, LLVM or the disk refuse is a CompilationError."""
+    try:
+        with _lock:
+            yield
+    except Exception as error:
+        # LLVM's complaints are RuntimeErrors, and a full disk's OSErrors
+        if isinstance(error, (RuntimeError, OSError)) or type(error).__module__.startswith(("numba", "llvmlite")):
+            reason = str(error).strip() or type(error).__name__
+            raise CompilationError(f"{name}: {reason.splitlines()[0]}") from error
+        raise
+
+
 def dispatcher(function: FunctionType, **options: Any) -> Any:
-    """What numba makes of a function: it compiles it for the types that it is called with, or finds it on disk."""
+    """What numba makes of a function: it compiles it for given types, or finds it in its own cache."""
     # numba's cache only notices a change of the function's own file, but what is called from there is compiled too
-    function.__qualname__ = f"{function.__qualname__}_{_sources()}"
+    function.__qualname__ = f"{function.__qualname__}_{stored.sources()}"
     njit, options = _import_njit(), {"nogil": True, "error_model": "numpy", **options}
-    options["no_cfunc_wrapper"] = True  # nobody calls it from C
+    options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # `calls` has its own
     try:
         return njit(cache=True, **options)(function)
     except RuntimeError:  # there is no folder for a cache
         return njit(**options)(function)
-
-
-@functools.cache
-def _sources() -> str:
-    """A number that changes with any of the files from which something is compiled."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return f"{zlib.crc32(b''.join(file.read_bytes() for file in files)):08x}"
 
 
 @functools.cache
@@ -141,14 +180,6 @@ def _compiler_of_arrays_apart() -> Any:
             super().__init__(typingctx, targetctx, library, args, result, flags, rest)
 
     return Apart
-
-
-def imported(name: str) -> Any:
-    """The module of numba or llvmlite."""
-    try:
-        return importlib.import_module(name)
-    except Exception as error:  # one that doesn't fit NumPy's version fails in many ways
-        raise CompilationError(f"import {name}: {error}") from error
 
 
 def _import_njit() -> Callable[..., Any]:

@@ -16,6 +16,7 @@ from .. import normalization
 from .jit import compiled, compiled_sums, is_covered, plain
 from .packing import Cut, Own
 from .sharing import parts_of, run, share
+from .vectors import flat
 
 LANES = 512
 """Few channels count several times, once per row side by side, as long as they are no more than this together."""
@@ -146,7 +147,7 @@ def _normalized(array: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 
 @compiled
 def _row_moments(x, mean, squares):  # type: ignore[no-untyped-def]
-    source, n, real = x.reshape(-1), np.uintp(x.shape[1]), x.dtype.type
+    source, n, real = flat(x), np.uintp(x.shape[1]), x.dtype.type
     eighth = real(0.125)
     whole = x.shape[0] // 8 * 8
     for row in range(0, whole, 8):
@@ -176,7 +177,7 @@ def _row_moments(x, mean, squares):  # type: ignore[no-untyped-def]
 
 @compiled
 def _normalize_rows(x, y, centre, factor, shift):  # type: ignore[no-untyped-def]
-    source, target, n = x.reshape(-1), y.reshape(-1), np.uintp(x.shape[1])
+    source, target, n = flat(x), flat(y), np.uintp(x.shape[1])
     for row in range(x.shape[0]):
         p = np.uintp(row) * n
         for c in range(n):
@@ -185,7 +186,7 @@ def _normalize_rows(x, y, centre, factor, shift):  # type: ignore[no-untyped-def
 
 @compiled
 def _row_products(g, x, centre, total, moment):  # type: ignore[no-untyped-def]
-    cotangent, source, n = g.reshape(-1), x.reshape(-1), np.uintp(x.shape[1])
+    cotangent, source, n = flat(g), flat(x), np.uintp(x.shape[1])
     whole = x.shape[0] // 4 * 4
     for row in range(0, whole, 4):
         p = np.uintp(row) * n
@@ -205,7 +206,7 @@ def _row_products(g, x, centre, total, moment):  # type: ignore[no-untyped-def]
 
 @compiled
 def _combine_rows(g, x, dx, centre, factor, slope, offset):  # type: ignore[no-untyped-def]
-    cotangent, source, target, n = g.reshape(-1), x.reshape(-1), dx.reshape(-1), np.uintp(x.shape[1])
+    cotangent, source, target, n = flat(g), flat(x), flat(dx), np.uintp(x.shape[1])
     for row in range(x.shape[0]):
         p = np.uintp(row) * n
         for c in range(n):

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .jit import Loop, dispatcher, imported
+from . import calls
+from .jit import Loop, compiling
+from .kinds import parsed
+from .lazy import imported
 
 
 class Cut(NamedTuple):
@@ -42,16 +44,23 @@ def pack(loop: Loop, args: tuple[Any, ...]) -> tuple[int, np.ndarray]:
     """
     marks = "".join([_mark(arg) for arg in args])
     values = [arg.array if isinstance(arg, (Cut, Own)) else arg for arg in args if not isinstance(arg, str)]
-    key = (loop, marks, *[_kind(value) for value in values])
-    found = _known.get(key)
-    if found is None:
-        found = _known[key] = loop.address(_types(marks, values)), _packer(marks)
-    address, packer = found
     room = np.empty(1 + sum([_words(value) for value in values]), np.int64)
-    return packer(room, address, *values), room
+    return _packer(loop, marks)(room, *values), room
 
 
-_known: dict[tuple[Any, ...], tuple[int, Callable[..., int]]] = {}
+@functools.cache
+def _packer(loop: Loop, marks: str) -> calls.Overloads:
+    """What writes arguments, of which each has a mark, behind the address of the loop."""
+
+    def make(kinds: tuple[str, ...]) -> Callable[..., Any]:
+        rest = iter(kinds[1:])
+        address = loop.address(tuple(["i8" if mark in "fln" else _piece(next(rest), mark) for mark in marks]))
+        with compiling(loop.function.__name__):
+            return calls.function(f"pack_{marks}", kinds, functools.partial(_code, marks), address)
+
+    return calls.Overloads(make)
+
+
 _MARKS = {FIRST: "f", LAST: "l", COUNT: "n"}
 
 
@@ -61,12 +70,6 @@ def _mark(arg: Any) -> str:
     return "c" if isinstance(arg, Cut) else "o" if isinstance(arg, Own) else "w"
 
 
-def _kind(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.dtype, value.ndim
-    return len(value) if isinstance(value, tuple) else type(value)
-
-
 def _words(value: Any) -> int:
     """The words of eight bytes that hold a value; an array is described by five, and two for each axis."""
     if isinstance(value, np.ndarray):
@@ -74,59 +77,30 @@ def _words(value: Any) -> int:
     return len(value) if isinstance(value, tuple) else 1
 
 
-def _types(marks: str, values: list[Any]) -> tuple[Any, ...]:
-    """The types of the loop's arguments."""
-    types, typeof = imported("numba.core.types"), imported("numba").typeof
-    rest = iter(values)
-    return tuple(types.intp if mark in "fln" else _piece(typeof(next(rest)), mark) for mark in marks)
-
-
-def _piece(kind: Any, mark: str) -> Any:
-    """The type of what a part gets of an argument."""
-    return kind.copy(ndim=kind.ndim - 1) if mark == "o" else kind
+def _piece(kind: str, mark: str) -> str:
+    """The kind of what a part gets of an argument."""
+    name, ndim, _ = parsed(kind)
+    return f"{name}[{ndim - 1}]" if mark == "o" and ndim is not None else kind
 
 
 # ---------------------------------------------------------------------- compiled
 
 
-@functools.cache
-def _packer(marks: str) -> Callable[..., int]:
-    """What writes arguments, of which each has a mark."""
-    types = imported("numba.core.types")
-
-    def intrinsic(context: Any, room: Any, address: Any, values: Any) -> Any:
-        return types.intp(room, types.intp, values), functools.partial(_code, marks)
-
-    names = {"_write": imported("numba.extending").intrinsic(intrinsic)}
-    function = FunctionType(_pack.__code__, names)
-    function.__module__, function.__qualname__ = __name__, f"pack_{marks}"
-    return dispatcher(function)
-
-
-def _pack(room, address, *values):  # type: ignore[no-untyped-def]
-    return _write(room, address, values)  # type: ignore[name-defined]  # noqa: F821 (the intrinsic for given marks)
-
-
-def _code(marks: str, context: Any, builder: Any, signature: Any, given: Any) -> Any:
-    """Write the code of a packer."""
-    ir, cgutils, arrays = imported("llvmlite.ir"), imported("numba.core.cgutils"), imported("numba.np.arrayobj")
-    room_kind, _, kind = signature.args
+def _code(marks: str, context: Any, builder: Any, address: Any, kinds: list[Any], values: list[Any]) -> Any:
+    """Write the code of a packer, that of the loop at an address."""
+    ir = imported("llvmlite.ir")
     word = ir.IntType(64)
-    values = list(cgutils.unpack_tuple(builder, given[2]))
-    for i, each in enumerate(kind.types):
-        if hasattr(each, "ndim"):
-            array = arrays.make_array(each)(context, builder, values[i])
-            values[i] = _array(context, builder, each, array.data, array.shape, array.strides)  # counts no users
-    packed = context.make_tuple(builder, kind, values)
-    room = arrays.make_array(room_kind)(context, builder, given[0]).data
-    builder.store(given[1], builder.bitcast(room, word.as_pointer()))
+    kind = imported("numba.core.types").Tuple(kinds[1:])
+    packed = context.make_tuple(builder, kind, values[1:])
+    room = imported("numba.np.arrayobj").make_array(kinds[0])(context, builder, values[0]).data
+    builder.store(address, builder.bitcast(room, word.as_pointer()))
     builder.store(packed, builder.bitcast(builder.gep(room, [word(1)]), packed.type.as_pointer())).align = 8
 
     arguments = [ir.IntType(8).as_pointer(), word, word, word, word]
     function = ir.Function(builder.module, ir.FunctionType(word, arguments), f"{builder.function.name}.part")
     function.linkage = "internal"
     _write_part(marks, kind, packed.type, context, function)
-    return builder.ptrtoint(function, word)
+    return calls.call(builder, "PyLong_FromSsize_t", arguments[0], builder.ptrtoint(function, word))
 
 
 def _write_part(marks: str, kind: Any, packed: Any, context: Any, function: Any) -> None:
@@ -147,7 +121,7 @@ def _write_part(marks: str, kind: Any, packed: Any, context: Any, function: Any)
         elif mark == "o":
             value = _row(context, builder, each, value, part)
         args.append(value)
-        kinds.append(_piece(types.unliteral(each), mark))
+        kinds.append(each.copy(ndim=each.ndim - 1) if mark == "o" else each)
     callee = context.call_conv.get_function_type(types.none, kinds).as_pointer()
     place = builder.inttoptr(builder.load(words), callee)
     status, _ = context.call_conv.call_function(builder, place, types.none, kinds, args)
@@ -161,7 +135,7 @@ def _cut(context: Any, builder: Any, kind: Any, value: Any, bounds: tuple[Any, A
     lengths, strides = (cgutils.unpack_tuple(builder, each, kind.ndim) for each in (array.shape, array.strides))
     piece = builder.sdiv(lengths[0], length)
     data = _moved(builder, array.data, builder.mul(builder.mul(first, piece), strides[0]))
-    return _array(context, builder, kind, data, [builder.mul(count, piece), *lengths[1:]], strides)
+    return calls.array_value(context, builder, kind, data, [builder.mul(count, piece), *lengths[1:]], strides)
 
 
 def _row(context: Any, builder: Any, kind: Any, value: Any, part: Any) -> Any:
@@ -170,18 +144,9 @@ def _row(context: Any, builder: Any, kind: Any, value: Any, part: Any) -> Any:
     array = array(context, builder, value)
     lengths, strides = (cgutils.unpack_tuple(builder, each, kind.ndim) for each in (array.shape, array.strides))
     data = _moved(builder, array.data, builder.mul(part, strides[0]))
-    return _array(context, builder, _piece(kind, "o"), data, lengths[1:], strides[1:])
+    return calls.array_value(context, builder, kind.copy(ndim=kind.ndim - 1), data, lengths[1:], strides[1:])
 
 
 def _moved(builder: Any, data: Any, distance: Any) -> Any:
     byte = imported("llvmlite.ir").IntType(8).as_pointer()
     return builder.bitcast(builder.gep(builder.bitcast(data, byte), [distance]), data.type)
-
-
-def _array(context: Any, builder: Any, kind: Any, data: Any, lengths: Any, strides: Any) -> Any:
-    """A value that describes an array which belongs to somebody else."""
-    arrays = imported("numba.np.arrayobj")
-    array = arrays.make_array(kind)(context, builder)
-    size = getattr(kind.dtype, "bitwidth", 8) // 8  # booleans take a byte, and say nothing
-    arrays.populate_array(array, data, lengths, strides, size, None)
-    return array._getvalue()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...core.memory import LINE
-from .jit import compiled, imported
+from .jit import compiled
 from .vectors import ByAddress, Vectors, inlined, registers
 
 CHANNEL_VECTORS = 2
@@ -165,16 +165,15 @@ def multiply(  # type: ignore[no-untyped-def]
                 )  # fmt: skip
 
 
-def _types_of_multiply(number: Any) -> tuple[Any, ...]:
-    """The types of its arguments, for numbers of a type."""
-    types = imported("numba.core.types")
-    array, table, index = (types.Array(number, 1, "C"), types.Array(types.intp, 1, "C"), types.intp)
+def _kinds_of_multiply(number: str) -> tuple[str, ...]:
+    """The kinds of its arguments, for numbers of one."""
+    array, table, index = f"{number}[1]", "i8[1]", "i8"
     rows, depth, b = (table, table, index, index), (table, index, index), (array, index, index)
-    out, spare = (array, index, array, index, index, types.boolean, number), types.Array(types.intp, 2, "C")
-    return (array, index, *rows, *depth, *b, *out, types.boolean, table, spare)
+    out = (array, index, array, index, index, "b1", number)
+    return (array, index, *rows, *depth, *b, *out, "b1", table, "i8[2]")
 
 
-multiply_at = ByAddress(multiply, _types_of_multiply)
+multiply_at = ByAddress(multiply, _kinds_of_multiply)
 
 
 @compiled
@@ -182,6 +181,15 @@ def aligned(count, kind):  # type: ignore[no-untyped-def]
     """Scratch memory of `count` numbers of the type of the array `kind`, which begins with a cache line."""
     memory = np.empty(count + LINE // kind.itemsize, kind.dtype)
     return memory[-memory.ctypes.data % LINE // kind.itemsize :]
+
+
+@compiled
+def largest(numbers):  # type: ignore[no-untyped-def]
+    """The largest of some integers: NumPy's `max` would call a function of numba's runtime."""
+    found = numbers[0]
+    for i in range(1, numbers.size):
+        found = max(found, numbers[i])
+    return found
 
 
 @compiled
@@ -249,11 +257,11 @@ def convolve(  # type: ignore[no-untyped-def]
         images: N. There may be fewer blocks than `last`.
     """
     group, rows, stride, step, out_step, out_image, channels, groups, filters, framed, channelwise = layout
-    slabs = (np.max(parts[:, 1]) + rows - 1) // rows
+    slabs = (largest(parts[:, 1]) + rows - 1) // rows
     depth, width = channels // groups, filters // groups
     size = frame[0] * frame[1] * frame[2] * channels
     pixels = lengths[0] * lengths[1] * lengths[2] * channels
-    buffer, spare = aligned(group * size if framed else 0, x), np.empty((2, np.max(tiles)), row.dtype)
+    buffer, spare = aligned(group * size if framed else 0, x), np.empty((2, largest(tiles)), row.dtype)
     for block in range(first, min(last, (images + group - 1) // group * slabs)):
         image, begin = block // slabs * group, block % slabs * rows
         count = min(group, images - image)
@@ -326,7 +334,7 @@ def kernel_gradient(  # type: ignore[no-untyped-def]
     depth, width = channels // groups, filters // groups
     size = frame[0] * frame[1] * frame[2] * channels
     pixels = lengths[0] * lengths[1] * lengths[2] * channels
-    buffer, spare = aligned(group * size if framed else 0, x), np.empty((2, np.max(tiles)), row.dtype)
+    buffer, spare = aligned(group * size if framed else 0, x), np.empty((2, largest(tiles)), row.dtype)
     floor = -x.dtype.type(np.inf)
     for block in range(first, min(last, (images + group - 1) // group * slabs)):
         image, begin = block // slabs * group, block % slabs * rows

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .jit import imported
+from .lazy import imported
 from .vectors import Vectors, inlined
 
 

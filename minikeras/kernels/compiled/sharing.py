@@ -20,7 +20,9 @@ import numpy as np
 
 from ...core import threads
 from ...core.memory import aligned_empty
-from .jit import Loop, compiled, imported
+from .calls import call
+from .jit import Loop, compiled
+from .lazy import imported
 from .packing import FIRST, Cut, Own, pack
 
 Task = tuple[Loop, tuple[Any, ...]]
@@ -208,7 +210,7 @@ def _rest(builder: Any, place: Any) -> Any:
     name, numbers = _HINTS.get(platform.machine().lower(), ("", []))
     args = [ir.IntType(32)(number) for number in numbers]
     if name:
-        builder.call(_external(builder, name, ir.VoidType(), args), args)
+        call(builder, name, ir.VoidType(), *args)
     return ir.IntType(64)(0)
 
 
@@ -217,14 +219,8 @@ def _give_way(builder: Any, place: Any) -> Any:
     """Let the system run another thread on this core, if there is one."""
     ir = imported("llvmlite.ir")
     if os.name == "posix":
-        builder.call(_external(builder, "sched_yield", ir.IntType(32), []), [])
+        call(builder, "sched_yield", ir.IntType(32))
     return ir.IntType(64)(0)
-
-
-def _external(builder: Any, name: str, result: Any, args: list[Any]) -> Any:
-    ir = imported("llvmlite.ir")
-    kind = ir.FunctionType(result, [arg.type for arg in args])
-    return builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
 
 
 _HINTS: dict[str, tuple[str, list[int]]] = {

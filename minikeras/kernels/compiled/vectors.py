@@ -13,7 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from .jit import Loop, imported
+from .calls import array_value, call
+from .jit import Loop
+from .kinds import numba_type
+from .lazy import imported
 
 
 @functools.cache
@@ -59,6 +62,30 @@ class _Inlined:
         function.__signature__ = inspect.signature(self.write)  # type: ignore[attr-defined]
         function.__name__ = self.write.__name__
         return imported("numba.extending").intrinsic(function)
+
+
+class _Flat:
+    """The elements of a contiguous array as one axis: NumPy's `reshape` would call a function of numba's runtime.
+
+    The array is borrowed, as every argument of a loop is.
+    """
+
+    @functools.cache  # noqa: B019 (there is one)
+    def prepare(self) -> Any:
+        """The function, for numba."""
+        types = imported("numba.core.types")
+
+        def flat(context: Any, array: Any) -> Any:
+            return types.Array(array.dtype, 1, "C")(array), code
+
+        def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            array = imported("numba.np.arrayobj").make_array(signature.args[0])(context, builder, values[0])
+            return array_value(context, builder, signature.return_type, array.data, [array.nitems], [array.itemsize])
+
+        return imported("numba.extending").intrinsic(flat)
+
+
+flat: Any = _Flat()
 
 
 class Vectors:
@@ -156,11 +183,8 @@ class Vectors:
         return self.build.bitcast(self.build.gep(pointer, [offset]), self.kind.as_pointer())
 
     def _call(self, name: str, result: Any, args: list[Any], suffix: str = "") -> Any:
-        kind = self.ir.FunctionType(result, [arg.type for arg in args])
         letter = "i" if self.kind == self.integers else "f"
-        name = f"llvm.{name}.v{self.lanes}{letter}{self.bits}{suffix}"
-        function = self.build.module.globals.get(name) or self.ir.Function(self.build.module, kind, name)
-        return self.build.call(function, args)
+        return call(self.build, f"llvm.{name}.v{self.lanes}{letter}{self.bits}{suffix}", result, *args)
 
 
 class ByAddress:
@@ -170,11 +194,11 @@ class ByAddress:
 
     Args:
         loop: What is called.
-        typed: Gives the types of its arguments for that of the numbers.
+        kinds: Gives the kinds of its arguments for that of the numbers.
     """
 
-    def __init__(self, loop: Loop, typed: Callable[[Any], tuple[Any, ...]]) -> None:
-        self.loop, self.typed = loop, typed
+    def __init__(self, loop: Loop, kinds: Callable[[str], tuple[str, ...]]) -> None:
+        self.loop, self.kinds = loop, kinds
         self.address = functools.cache(self._address)
         self.prepare = functools.cache(self._prepare)
 
@@ -188,14 +212,14 @@ class ByAddress:
 
     def _address(self, dtype: np.dtype) -> int:
         """Where it is, compiled for numbers of a type."""
-        return self.loop.address(self.typed(imported("numba.np.numpy_support").from_dtype(dtype)))
+        return self.loop.address(self.kinds(dtype.str[1:]))
 
     def _prepare(self) -> Any:
         """The function that calls it, for numba."""
         types = imported("numba.core.types")
 
         def function(context: Any, *given: Any) -> Any:
-            kinds = self.typed(given[1].dtype)
+            kinds = [numba_type(kind) for kind in self.kinds(f"f{given[1].dtype.bitwidth // 8}")]
 
             def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
                 kind = context.call_conv.get_function_type(types.none, kinds)

@@ -21,7 +21,7 @@ from ..winograd import GG
 from .indirect import Job
 from .jit import Loop, compiled, plain
 from .plan import PIECES
-from .product import aligned, fill, multiply_at, tile_shapes
+from .product import aligned, fill, largest, multiply_at, tile_shapes
 from .vectors import Vectors, inlined
 
 BLOCK_BYTES = 3 << 18
@@ -223,7 +223,7 @@ def _convolve(address, x, kernels, start, out, layout, shapes, floor, images, fi
     height, width, channels, out_height, out_width, filters, _, _, rows, columns, block = layout
     tiles = images * rows * columns
     lengths, before, frame = np.array([height, 1, width]), np.zeros(3, np.intp), np.array([6, 1, 6])
-    buffer, spare = aligned(36 * channels, x), np.empty((2, np.max(shapes)), np.intp)
+    buffer, spare = aligned(36 * channels, x), np.empty((2, largest(shapes)), np.intp)
     data, products = aligned(block * 36 * channels, x), aligned(block * 36 * filters, x)
     row, out_row, col = np.arange(block) * 36 * channels, np.arange(block) * 36 * filters, np.arange(channels)
     nothing, minus_infinity, lanes = np.zeros(filters, x.dtype), -x.dtype.type(np.inf), shapes[0]
@@ -251,7 +251,7 @@ def _kernel_gradient(address, x, g, total, layout, shapes, images, first, last):
     tiles = images * rows * columns
     lengths, before, frame = np.array([height, 1, width]), np.zeros(3, np.intp), np.array([6, 1, 6])
     out_lengths, out_frame = np.array([out_height, 1, out_width]), np.array([4, 1, 4])
-    buffer, spare = aligned(36 * max(channels, filters), x), np.empty((2, np.max(shapes)), np.intp)
+    buffer, spare = aligned(36 * max(channels, filters), x), np.empty((2, largest(shapes)), np.intp)
     data, cotangent = aligned(block * 36 * channels, x), aligned(block * 36 * filters, x)
     row, out_row, col = np.arange(channels), np.arange(channels) * filters, np.arange(block) * 36 * channels
     minus_infinity, lanes = -x.dtype.type(np.inf), shapes[0]
