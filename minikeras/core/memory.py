@@ -40,6 +40,15 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_M_MMAP_THRESHOLD, KEPT_BYTES) and mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES))
 
 
+def aligned(array: np.ndarray) -> np.ndarray:
+    """The array, or a copy that begins with a cache line; a small one as it is."""
+    if array.nbytes < _SMALL or array.__array_interface__["data"][0] % LINE == 0:
+        return array
+    copy = aligned_empty(array.shape, array.dtype)
+    copy[...] = array
+    return copy
+
+
 def aligned_empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """As ``numpy.empty``; if it isn't small, the array begins with a cache line."""
     count = math.prod(shape)

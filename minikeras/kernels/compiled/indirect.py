@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...core.memory import aligned
 from ..geometry import Ints, Phase, Slide
 from . import product
 from .jit import Loop, plain
@@ -84,7 +85,7 @@ class Way:
             w = np.concatenate([w[phase.taps].reshape(-1, *w.shape[-2:]) for phase in self.phases])
         elif self.phases:
             w = w[self.phases[0].taps]
-        return plain(w)
+        return aligned(plain(w))
 
     def room(self, sizes: Ints) -> Ints:
         """The sizes of what is written or added up for results of `sizes`: wide ones may reach beyond the end."""

@@ -28,6 +28,9 @@ LEAST_ROW = 12
 CHUNK = 512
 """Positions that all rows of a kernel's gradient go through before the next: with fewer, tiles are read and written too
 often, and the second-level cache holds them."""
+CHUNK_BYTES = 24 << 10
+"""What they take where tiles are a single vector wide, each of which reads as much as it multiplies: half of the
+first-level cache."""
 
 
 # ---------------------------------------------------------------------- a tile
@@ -97,11 +100,12 @@ def _loop(
     build = vectors.build
     loop, end = (build.function.append_basic_block() for _ in range(2))
     before = build.block
+    place, last = (build.gep(col, [k]) for k in (k_first, k_last))  # as a number it would take one more register
     build.cbranch(build.icmp_signed("<", k_first, k_last), loop, end)
     build.position_at_end(loop)
-    k, b_row = vectors.phi(k_first.type, {before: k_first}), vectors.phi(b.type, {before: b})
+    entry, b_row = vectors.phi(col.type, {before: place}), vectors.phi(b.type, {before: b})
     old = [vectors.phi(vectors.kind, {before: value}) for value in sums]
-    at = build.load(build.gep(col, [k]))
+    at = build.load(entry)
     factors = [vectors.load(b_row, v * vectors.lanes, mask) for v, mask in enumerate(masks)]
     new = []
     for i, source in enumerate(sources):
@@ -110,10 +114,10 @@ def _loop(
         for v, mask in enumerate(masks):
             factor = vectors.load(pointer, v * vectors.lanes, mask) if channelwise else broadcast
             new.append(vectors.fused(factor, factors[v], old[i * len(masks) + v]))
-    steps = [build.add(k, vectors.integer(1)), build.gep(b_row, [b_pitch]), *new]
-    for phi, value in zip([k, b_row, *old], steps, strict=True):
+    steps = [build.gep(entry, [vectors.integer(1)]), build.gep(b_row, [b_pitch]), *new]
+    for phi, value in zip([entry, b_row, *old], steps, strict=True):
         phi.add_incoming(value, loop)
-    build.cbranch(build.icmp_signed("<", steps[0], k_last), loop, end)
+    build.cbranch(build.icmp_unsigned("!=", steps[0], last), loop, end)
     build.position_at_end(end)
     return [vectors.phi(vectors.kind, {before: s, loop: n}) for s, n in zip(sums, new, strict=True)]
 
@@ -335,7 +339,9 @@ def kernel_gradient(  # type: ignore[no-untyped-def]
     size = frame[0] * frame[1] * frame[2] * channels
     pixels = lengths[0] * lengths[1] * lengths[2] * channels
     buffer, spare = aligned(group * size if framed else 0, x), np.empty((2, largest(tiles)), row.dtype)
-    floor = -x.dtype.type(np.inf)
+    floor, length = -x.dtype.type(np.inf), CHUNK
+    if width <= tiles[0] and not channelwise:
+        length = min(CHUNK, CHUNK_BYTES // (width * x.itemsize + min(channels * x.itemsize, LINE)))
     for block in range(first, min(last, (images + group - 1) // group * slabs)):
         image, begin = block // slabs * group, block % slabs * rows
         count = min(group, images - image)
@@ -345,9 +351,9 @@ def kernel_gradient(  # type: ignore[no-untyped-def]
                 fill(x, image + i, begin * stride, lengths, before, frame, channels, buffer, i * size)
             source, at = buffer, 0
         g_at, total = (image * height + begin) * positions * filters, min(rows, height - begin) * positions * count
-        for chunk in range(0, total, CHUNK):
+        for chunk in range(0, total, length):
             for j in range(1 if channelwise else groups):
                 multiply_at(address, source, at + j * depth, row, out_row, 0, row.size, col, chunk,
-                            min(chunk + CHUNK, total), g, filters, g_at + chunk * filters + j * width, g, 0, out,
+                            min(chunk + length, total), g, filters, g_at + chunk * filters + j * width, g, 0, out,
                             j * width, filters if channelwise else width, True, floor, channelwise != 0, tiles, spare
                 )  # fmt: skip

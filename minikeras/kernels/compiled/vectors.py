@@ -144,9 +144,9 @@ class Vectors:
         return self.build.shuffle_vector(single, undefined, zeros)
 
     def mask(self, count: Any) -> Any:
-        """The first `count` lanes, or all."""
-        lanes = self.ir.Constant(self.ir.VectorType(self.ir.IntType(64), self.lanes), list(range(self.lanes)))
-        return self.build.icmp_signed("<", lanes, self.splat(count))
+        """The first `count` lanes, or all; it isn't negative, nor much larger."""
+        lanes = self.ir.Constant(self.integers, list(range(self.lanes)))
+        return self.build.icmp_signed("<", lanes, self.splat(self.build.trunc(count, self.integers.element)))
 
     def load(self, pointer: Any, offset: Any = 0, mask: Any = None) -> Any:
         """The vector at `pointer` + `offset`, zero where `mask` isn't set."""
