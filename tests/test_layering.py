@@ -20,8 +20,9 @@ HOUSE = """
     core.threads core.memory core.tiers core.config core.random core.hooks core.tape core.tensor core.primitive
     core.symbolic core
     kernels.geometry kernels.blocks kernels.product kernels.reduction kernels.activation kernels.epilogue
-    kernels.depthwise kernels.winograd kernels.lowering kernels.conv kernels.gradients kernels.resize kernels.pool
-    kernels.normalization kernels.steps kernels.squashing kernels.entropy kernels.compiled.lazy kernels.compiled.kinds
+    kernels.depthwise kernels.winograd kernels.lowering kernels.shifted kernels.conv kernels.gradients
+    kernels.resize kernels.pool kernels.normalization kernels.steps kernels.squashing kernels.entropy
+    kernels.compiled.lazy kernels.compiled.kinds
     kernels.compiled.stored kernels.compiled.calls kernels.compiled.runtime kernels.compiled.jit
     kernels.compiled.vectors kernels.compiled.packing kernels.compiled.sharing
     kernels.compiled.exponential kernels.compiled.entropy kernels.compiled.axes

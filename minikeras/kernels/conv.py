@@ -13,12 +13,12 @@ from collections.abc import Callable
 import numpy as np
 
 from ..core.threads import spread
-from . import winograd
+from . import shifted, winograd
 from .blocks import blocks, input_blocks
 from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
 from .epilogue import add_bias_and_activate
 from .geometry import Ints, Padding, Slices, Slide, mirrored_padding, output_lengths, phases, taps
-from .lowering import columns_by_position, columns_by_tap, lowers_by_tap, lowers_rowwise, shifted, split_rows
+from .lowering import columns_by_position, columns_by_tap, lowers_by_tap, lowers_rowwise, shifted_products, split_rows
 from .product import product_of_rows, sum_of_outer_products
 
 FEW_OUTPUTS = 1024
@@ -158,7 +158,11 @@ def conv_kernel_grad(
     if groups == 1 and winograd.suits(x, g, sizes, slide, (channels, filters)):
         totals = spread(lambda images: winograd.kernel_grad(x[images], g[images], slide), len(x), cost)
         return winograd.kernel_of_transformed(sum(totals[1:], start=totals[0]))
-    by = _kernel_grad_by_tap if lowers_by_tap(sizes, slide, channels) else _kernel_grad_by_position
+    by_tap = lowers_by_tap(sizes, slide, channels)
+    if groups == 1 and not by_tap and shifted.suits(sizes, slide, channels, 0):
+        parts = spread(lambda images: shifted.kernel_grad(x[images], g[images], slide), len(x), cost)
+        return sum(parts[1:], start=parts[0])
+    by = _kernel_grad_by_tap if by_tap else _kernel_grad_by_position
     parts = spread(lambda images: by(x[images], g[images], slide, groups), len(x), cost)
     return sum(parts[1:], start=parts[0])
 
@@ -212,6 +216,8 @@ def _way(
     if groups == 1 and winograd.suits(x, w, sizes, slide, (channels, filters)):
         kernel = winograd.transformed_kernel(w)
         return lambda x, out: winograd.convolve(x, kernel, bias, out, slide, activation)
+    if groups == 1 and not lowers_by_tap(sizes, slide, channels) and shifted.suits(sizes, slide, channels, filters):
+        return lambda x, out: shifted.convolve(x, w, bias, out, slide, activation)
     by = _convolve_by_tap if lowers_by_tap(sizes, slide, channels) else _convolve_by_position
     return lambda x, out: by(x, w, bias, out, slide, groups, activation)
 
@@ -292,7 +298,7 @@ def _convolve_by_projection(
         # (taps F, C) @ (C, pixels)
         products = np.matmul(kernel, part.reshape(-1, channels).T)
         products = products.reshape(*window, filters, len(part), *part.shape[2:-1])
-        result = np.add.reduce(shifted(products, target.shape[1:-1], slide.dilation), axis=tuple(range(rank)))
+        result = np.add.reduce(shifted_products(products, target.shape[1:-1], slide.dilation), axis=tuple(range(rank)))
         add_bias_and_activate(np.moveaxis(result, 0, -1), bias, activation, target)
 
 

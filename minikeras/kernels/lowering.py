@@ -130,7 +130,7 @@ def split_rows(joined: np.ndarray, sizes: Ints, pitch: int) -> np.ndarray:
     return np.ndarray((images, *sizes, filters), joined.dtype, joined, 0, (*steps[:-2], pitch * steps[-2], *steps[-2:]))
 
 
-def shifted(products: np.ndarray, sizes: Ints, dilation: Ints) -> np.ndarray:
+def shifted_products(products: np.ndarray, sizes: Ints, dilation: Ints) -> np.ndarray:
     """View (*window, F, images, *sizes) of contiguous products (*window, F, images, *spatial), those of each tap
     starting at the pixel that the first position reads through it."""
     rank = len(sizes)

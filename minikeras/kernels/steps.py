@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..core.threads import num_threads
+
 Scratch = list[np.ndarray]
 
 
 def step_length() -> int:
-    """How many elements a step should take at a time: so many stay in cache through all passes."""
-    return 16384
+    """How many elements a step should take at a time: few enough to stay in cache through all passes.
+
+    More where threads share the work: between passes they wait for each other, so passes should last (measured).
+    """
+    return 65536 if num_threads() == 1 else 131072
 
 
 def sgd_step(p: np.ndarray, g: np.ndarray, scratch: Scratch, *, rate: float) -> None:

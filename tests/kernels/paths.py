@@ -52,7 +52,7 @@ def _geometry(lengths, window, strides=1, dilation=1, padding=1, groups=1):
     rank = len(lengths)
     return {
         "strides": (strides,) * rank,
-        "padding": ((padding, padding),) * rank,
+        "padding": ((padding, padding),) * rank if isinstance(padding, int) else padding,
         "dilation": (dilation,) * rank,
         "groups": groups,
     }
@@ -91,7 +91,10 @@ CONVOLUTIONS = {
     "by position, many channels, no padding": ({"position"}, (7, 13), (3, 3), 17, 16, {"padding": 0}, "no bias"),
     "by position, row by row": ({"position, row by row"}, (16, 16), (3, 3), 6, 4, {}, "relu"),
     "by position, row by row, dilated": ({"position, row by row"}, (18, 18), (3, 3), 16, 4, {"dilation": 2}, None),
-    "by position, row by row, 1-D": ({"position, row by row"}, (256,), (3,), 6, 4, {}, None),
+    "by shifts": ({"shifted"}, (256,), (3,), 6, 4, {}, "relu"),
+    "by shifts, dilated, much padding": ({"shifted"}, (80,), (4,), 16, 3, {"dilation": 7, "padding": 40}, "no bias"),
+    "by shifts, no padding": ({"shifted"}, (80,), (2,), 9, 10, {"padding": 0}, "tanh"),
+    "by shifts, along one of two axes": ({"shifted"}, (20, 9), (3, 1), 16, 5, {"padding": ((2, 1), (0, 0))}, None),
     "by Winograd": ({"winograd"}, (11, 12), (3, 3), 16, 32, {}, "relu"),
     "by Winograd, cut in rows": ({"winograd"}, (43, 8), (3, 3), 32, 16, {}, "relu"),
     "by Winograd, tiles that fit": ({"winograd"}, (22, 18), (3, 3), 16, 32, {"padding": 0}, "no bias"),
@@ -128,6 +131,8 @@ INPUT_GRADIENTS = {
     "by position, phases, dilated": ({"position"}, (9, 8), (3, 2), 3, 16, {"strides": 2, "dilation": 3}, None),
     "by position, many channels": ({"position"}, (7, 8), (3, 3), 16, 17, {}, "relu"),
     "by position, row by row": ({"position, row by row"}, (16, 16), (3, 3), 4, 6, {}, "no bias"),
+    "by shifts": ({"shifted"}, (120,), (3,), 4, 6, {}, "relu"),
+    "by shifts, phases": ({"shifted"}, (401,), (5,), 4, 9, {"strides": 2}, "relu"),
     "by Winograd": ({"winograd"}, (11, 12), (3, 3), 16, 32, {"padding": 0}, "relu"),
     "by sums for each tap": ({"sums"}, (6, 7), (3, 3), 4, 6, {"padding": 0}, "relu"),
     "by sums for each tap, few outputs": ({"sums"}, (4,), (3,), 2, 3, {"strides": 2}, "relu"),
@@ -167,6 +172,8 @@ KERNEL_GRADIENTS = {
     "by position, many channels": ({"kernel: position"}, (7, 8), (3, 3), 16, 17, {}),
     "by position, row by row": ({"kernel: position, row by row"}, (16, 16), (3, 3), 6, 4, {}),
     "by position, row by row, groups": ({"kernel: position, row by row"}, (16, 16), (3, 3), 12, 4, {"groups": 2}),
+    "by shifts": ({"shifted kernel"}, (80,), (3,), 6, 4, {"padding": 2}),
+    "by shifts, along one of two axes": ({"shifted kernel"}, (20, 9), (3, 1), 16, 4, {"padding": ((1, 1), (0, 0))}),
     "by Winograd": ({"winograd kernel"}, (11, 12), (3, 3), 16, 32, {}),
     "by Winograd, cut in rows": ({"winograd kernel"}, (43, 8), (3, 3), 32, 16, {"padding": 0}),
     "of one channel per group": ({"depthwise kernel, rows"}, (6, 7), (3, 3), 3, 6, {"groups": 3}),

@@ -23,13 +23,15 @@ from minikeras.ops import reduce
 from tests.kernels.paths import cases
 
 # the package's names are the functions
-conv, depthwise, winograd = (sys.modules[f"minikeras.kernels.{name}"] for name in ("conv", "depthwise", "winograd"))
+conv, depthwise, shifted, winograd = (
+    sys.modules[f"minikeras.kernels.{name}"] for name in ("conv", "depthwise", "shifted", "winograd")
+)
 
 CASES = {case.name: case for case in cases()}
 TIERS = {  # the files of each tier of kernels
     "numpy": [
         *("activation", "blocks", "conv", "depthwise", "epilogue", "lowering", "normalization", "pool", "reduction"),
-        *("resize", "squashing", "winograd"),
+        *("resize", "shifted", "squashing", "winograd"),
     ],
 }
 WHOLE = {  # what can't be cut
@@ -73,6 +75,8 @@ def taken(monkeypatch):
     watch(conv, "_scatter_products", lambda *args: {"sums"})
     watch(winograd, "convolve", lambda *args: {"winograd"})
     watch(winograd, "kernel_grad", lambda *args: {"winograd kernel"})
+    watch(shifted, "convolve", lambda *args: {"shifted"})
+    watch(shifted, "kernel_grad", lambda *args: {"shifted kernel"})
     watch(conv, "columns_by_position", by_position)
     watch(conv, "columns_by_tap", by_tap)
     watch(conv, "_kernel_grad_by_position", lambda *args: {"kernel"})
@@ -113,6 +117,7 @@ def circumstances(request, monkeypatch):
         monkeypatch.setattr(blocks, "BLOCK_BYTES", 50)
         monkeypatch.setattr(blocks, "blocks", spy)
         monkeypatch.setattr(conv, "blocks", spy)
+        monkeypatch.setattr(shifted, "blocks", spy)
         monkeypatch.setattr(winograd, "blocks", spy)
         yield "tiny blocks", cuts
     elif request.param == "two threads":

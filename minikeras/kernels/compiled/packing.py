@@ -42,10 +42,41 @@ def pack(loop: Loop, args: tuple[Any, ...]) -> tuple[int, np.ndarray]:
         args: Contiguous arrays, numbers and tuples of integers, `Cut` and `Own` arrays, and what stands for the range.
             The arrays are borrowed: who calls keeps them until the last part is done.
     """
-    marks = "".join([_mark(arg) for arg in args])
-    values = [arg.array if isinstance(arg, (Cut, Own)) else arg for arg in args if not isinstance(arg, str)]
-    room = np.empty(1 + sum([_words(value) for value in values]), np.int64)
-    return _packer(loop, marks)(room, *values), room
+    kinds = [arg.ndim if (kind := type(arg)) is np.ndarray else arg if kind is str else _kind(arg) for arg in args]
+    layout = _layout(loop, tuple(kinds))
+    values = [arg.array if type(arg) in _WRAPPED else arg for arg in args if type(arg) is not str]
+    room = np.empty(layout.words, np.int64)
+    return layout.packer(room, *values), room
+
+
+_MARKS = {FIRST: "f", LAST: "l", COUNT: "n", Cut: "c", Own: "o"}
+_WRAPPED = {Cut, Own}
+
+
+class _Layout(NamedTuple):
+    """What depends on the kinds of arguments only: what writes them down, and the words of eight bytes that takes."""
+
+    packer: calls.Overloads
+    words: int
+
+
+@functools.cache
+def _layout(loop: Loop, kinds: tuple[Any, ...]) -> _Layout:
+    """The layout for arguments of kinds: what stands for the range, the axes of an array, or what `_kind` says."""
+    words, marks = 1, ""
+    for kind in kinds:
+        cls, size = kind if isinstance(kind, tuple) else (np.ndarray, kind)
+        marks += _MARKS.get(kind if isinstance(kind, str) else cls, "w")
+        if not isinstance(kind, str):  # an array is described by five words, and two for each axis
+            words += size if cls is tuple else 1 if size is None else 5 + 2 * size
+    return _Layout(_packer(loop, marks), words)
+
+
+def _kind(arg: Any) -> tuple[type, int | None]:
+    """The type of an argument, and the axes of an array in it or the length of a tuple."""
+    if isinstance(arg, (Cut, Own)):
+        return type(arg), arg.array.ndim
+    return type(arg), len(arg) if isinstance(arg, tuple) else None
 
 
 @functools.cache
@@ -59,22 +90,6 @@ def _packer(loop: Loop, marks: str) -> calls.Overloads:
             return calls.function(f"pack_{marks}", kinds, functools.partial(_code, marks), address)
 
     return calls.Overloads(make)
-
-
-_MARKS = {FIRST: "f", LAST: "l", COUNT: "n"}
-
-
-def _mark(arg: Any) -> str:
-    if isinstance(arg, str):
-        return _MARKS[arg]
-    return "c" if isinstance(arg, Cut) else "o" if isinstance(arg, Own) else "w"
-
-
-def _words(value: Any) -> int:
-    """The words of eight bytes that hold a value; an array is described by five, and two for each axis."""
-    if isinstance(value, np.ndarray):
-        return 5 + 2 * value.ndim
-    return len(value) if isinstance(value, tuple) else 1
 
 
 def _piece(kind: str, mark: str) -> str:
