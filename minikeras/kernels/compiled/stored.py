@@ -51,7 +51,6 @@ class Code(NamedTuple):
 
 _loaded: dict[str, Code] = {}
 _lock = threading.RLock()
-_IS_POSSIBLE = os.name == "posix"  # elsewhere LLVM doesn't find C's functions by itself, and ends the process
 _ELSEWHERE = {"NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"}  # options that don't change the code
 
 
@@ -59,7 +58,7 @@ def load(name: str) -> Code | None:
     """The function that was saved by a name, or None if there is none that counts."""
     with _lock:
         if name not in _loaded:
-            found = _read(name) if _IS_POSSIBLE else None
+            found = _read(name)
             if found is None or (name != FIRST and load(FIRST) is None):
                 return None
             symbol, note, code = found
@@ -136,6 +135,8 @@ def _file_name(name: str) -> str:
 
 def _folders() -> list[Path]:
     """Where machine code may be, the best place first."""
+    if os.name != "posix":  # LLVM doesn't find C's functions by itself there, and would end the process
+        return []
     given = os.environ.get("NUMBA_CACHE_DIR")
     if given:
         return [Path(given) / "minikeras"]
