@@ -171,6 +171,7 @@ def test_together_the_cases_run_every_line_of_the_kernels(tier, monkeypatch):
 
     pool._taps.cache_clear()
     winograd._banded.cache_clear()
+    reduction._ones.cache_clear()
     before = sys.gettrace()
     sys.settrace(lambda frame, event, argument: lines if frame.f_code.co_filename in files else None)
     try:
