@@ -17,7 +17,7 @@ import pytest
 from minikeras import Tensor, config, kernels
 from minikeras.core import threads
 from minikeras.gradcheck import assert_gradients
-from minikeras.kernels import blocks, pool
+from minikeras.kernels import blocks, pool, reduction
 from minikeras.kernels.compiled import sharing
 from minikeras.ops import reduce
 from tests.kernels.paths import cases
