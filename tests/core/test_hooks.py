@@ -245,8 +245,11 @@ def test_hooks_leave_nothing_for_the_garbage_collector() -> None:
     gc.collect()
     gc.disable()
     try:
-        step()
-        assert gc.collect() == 0
+        found = []
+        for _ in range(3):  # other threads may leave something meanwhile
+            step()
+            found.append(gc.collect())
+        assert min(found) == 0
     finally:
         gc.enable()
 
