@@ -24,7 +24,7 @@ HOUSE = """
     kernels.normalization kernels.steps kernels.squashing kernels.entropy kernels.compiled.jit kernels.compiled.vectors
     kernels.compiled.packing kernels.compiled.sharing
     kernels.compiled.exponential kernels.compiled.entropy kernels.compiled.axes
-    kernels.compiled.product kernels.compiled.matmul kernels.compiled.wide kernels.compiled.plan
+    kernels.compiled.product kernels.compiled.matmul kernels.compiled.wide kernels.compiled.edges kernels.compiled.plan
     kernels.compiled.indirect kernels.compiled.winograd kernels.compiled.activation kernels.compiled.conv
     kernels.compiled.reduction kernels.compiled.runs kernels.compiled.pool kernels.compiled.steps
     kernels.compiled.normalization kernels.compiled.resize kernels.compiled.squashing kernels.compiled kernels

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.memory import aligned
+from ...core.memory import aligned, aligned_empty
 from ..geometry import Ints, Phase, Slide
 from . import product
 from .jit import plain
@@ -78,20 +78,20 @@ class Way:
 
         Of the results only the positive part is written if `is_relu`.
         """
-        p = self._plan(x.shape, out)
-        arrays = (x.reshape(-1), kernel.reshape(-1), self._start(start), out.reshape(-1))
+        p = self._plan(x.shape, out, 1)
+        arrays = (x.reshape(-1), _ordered(kernel, p), self._start(start), out.reshape(-1))
         return p.blocks, self._writing(p, arrays, is_relu, blocks_of(len(x)))
 
     def writing_images(self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray) -> Task:
         """As `writing`, some images after the other, from what each part has in a row of `x`: (parts, images, …)."""
-        p = self._plan(x.shape[1:], out[: x.shape[1]])
-        arrays = (Own(x.reshape(len(x), -1)), kernel.reshape(-1), self._start(start), Cut(out.reshape(-1)))
+        p = self._plan(x.shape[1:], out[: x.shape[1]], -(-len(out) // x.shape[1]))
+        arrays = (Own(x.reshape(len(x), -1)), _ordered(kernel, p), self._start(start), Cut(out.reshape(-1)))
         return self._writing(p, arrays, False, IMAGES)
 
     def _writing(self, p: Plan, arrays: tuple[Any, ...], is_relu: bool, parts: Range) -> Task:
         dtype = arrays[1].dtype
         floor, tiles = product.floor_of(dtype, is_relu), product.tile_shapes(dtype)
-        return product.convolve, (product.multiply_at.address(dtype), *arrays, *p[:-1], tiles, floor, *parts)
+        return product.convolve, (product.multiply_at.address(dtype), *arrays, *p[:-2], tiles, floor, *parts)
 
     def blocks(self, x: np.ndarray, g: np.ndarray) -> int:
         """How many blocks `adding` has."""
@@ -109,7 +109,7 @@ class Way:
 
     def _adding(self, p: Plan, g: np.ndarray, arrays: tuple[Any, ...], parts: Range) -> Task:
         steps = _steps(p.col.size, g.shape[-1] * self.pixels)
-        tables = (p.col, steps, p.row, *p[3:-1], product.tile_shapes(g.dtype))
+        tables = (p.col, steps, p.row, *p[3:-2], product.tile_shapes(g.dtype))
         return product.kernel_gradient, (product.multiply_at.address(g.dtype), *arrays, *tables, *parts)
 
     def total_size(self, x: np.ndarray, g: np.ndarray) -> int:
@@ -125,8 +125,17 @@ class Way:
     def _start(self, start: np.ndarray) -> np.ndarray:
         return start if self.wide is None else np.tile(start, self.pixels)
 
-    def _plan(self, x: Ints, out: np.ndarray) -> Plan:
-        return _plan_of(self, x, out.shape, out.itemsize)
+    def _plan(self, x: Ints, out: np.ndarray, times: int = 0) -> Plan:
+        return _plan_of(self, x, out.shape, out.itemsize, times)
+
+
+def _ordered(kernel: np.ndarray, p: Plan) -> np.ndarray:
+    """The kernels' rows as the plan reads them, flat."""
+    if p.order is None:
+        return kernel.reshape(-1)
+    rows = kernel.reshape(-1, kernel.shape[-1])
+    out = aligned_empty((p.order.size, rows.shape[1]), rows.dtype)
+    return rows.take(p.order, axis=0, out=out, mode="clip").reshape(-1)
 
 
 @functools.lru_cache(maxsize=256)
@@ -135,7 +144,7 @@ def _steps(count: int, step: int) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=256)
-def _plan_of(way: Way, x: Ints, out: Ints, itemsize: int) -> Plan:
+def _plan_of(way: Way, x: Ints, out: Ints, itemsize: int, times: int) -> Plan:
     """The plan for arrays of these shapes."""
     *sizes, last, filters = out
     shapes = Shapes(
@@ -151,7 +160,7 @@ def _plan_of(way: Way, x: Ints, out: Ints, itemsize: int) -> Plan:
         itemsize=itemsize,
         beyond=three((*[0] * len(sizes[1:]), way.pixels - 1), 0) if way.channelwise else (0, 0, 0),
     )
-    return plan(way.parts, shapes)
+    return plan(way.parts, shapes, times)
 
 
 def way_of_convolution(
