@@ -106,8 +106,9 @@ def conv_kernel_grad(
         return depthwise_kernel_grad(x, g, window=window, **_named(slide)).reshape(*window, 1, filters)
     way, how = _kernel_way(x, g, slide, groups)
     if how == EXCHANGED:
-        exchanged = _kernel_grad(g, x, way).reshape(*window, filters, channels)
-        return plain(exchanged[(slice(None, None, -1),) * len(window)].swapaxes(-1, -2))
+        exchanged = _kernel_grad(g, x, way).reshape(*window, filters // groups, groups, -1)
+        exchanged = exchanged[(slice(None, None, -1),) * len(window)].swapaxes(-1, -3)
+        return plain(exchanged.reshape(*window, channels // groups, filters))
     if how == BY_FILTER:
         parts = [_kernel_grad(x, g[..., f : f + 1].repeat(channels, -1), way) for f in range(filters)]
         return np.stack(parts, axis=-1).reshape(*window, channels, filters)
@@ -295,23 +296,25 @@ def _kernel_way(x: np.ndarray, g: np.ndarray, slide: Slide, groups: int) -> tupl
 
 @functools.lru_cache(maxsize=256)
 def _indirect_kernel_way(x: Ints, g: Ints, slide: Slide, groups: int, dtype: str) -> tuple[indirect.Way, str]:
-    channels, filters, sizes, kind = x[-1], g[-1], g[1:-1], np.dtype(dtype)
-    if groups > 1 or 0 in sizes:
+    channels, filters, sizes, kind = x[-1] // groups, g[-1] // groups, g[1:-1], np.dtype(dtype)
+    if 0 in sizes:
         return indirect.way_of_convolution(sizes, slide, groups), DIRECT
     taps = math.prod(slide.window)
     costs: dict[str, float] = {DIRECT: product.computed(taps * channels, filters, kind)}
     if max(slide.strides) == 1 and filters < channels:
         costs[EXCHANGED] = product.computed(taps * filters, channels, kind) * math.prod(x[1:-1]) / math.prod(sizes)
-    if filters <= FEW < channels:
+    if filters <= FEW < channels and groups == 1:
         costs[BY_FILTER] = 1.5 * filters * product.computed(taps, channels, kind)  # both factors are loaded
     how = min(costs, key=lambda name: costs[name])
-    axis, rows = _last(slide, x[-2], sizes[-1]), x[0] * math.prod(sizes[:-1])
-    several = wide.of_kernel_gradient(axis, rows, filters, taps // slide.window[-1] * channels, kind, costs[how])
+    axis, rows, several = _last(slide, x[-2], sizes[-1]), x[0] * math.prod(sizes[:-1]), None
+    if groups == 1:
+        depth = taps // slide.window[-1] * channels
+        several = wide.of_kernel_gradient(axis, rows, filters, depth, kind, costs[how])
     if several is not None or how == DIRECT:
-        return indirect.way_of_convolution(sizes, slide, wide=several), DIRECT
+        return indirect.way_of_convolution(sizes, slide, groups, wide=several), DIRECT
     if how == BY_FILTER:
         return indirect.way_of_convolution(sizes, slide, channelwise=True), how
-    return indirect.way_of_convolution(x[1:-1], slide._replace(padding=mirrored_padding(slide))), how
+    return indirect.way_of_convolution(x[1:-1], slide._replace(padding=mirrored_padding(slide)), groups), how
 
 
 @functools.lru_cache(maxsize=256)
