@@ -26,7 +26,7 @@ HOUSE = """
     kernels.compiled.stored kernels.compiled.calls kernels.compiled.runtime kernels.compiled.jit
     kernels.compiled.vectors kernels.compiled.packing kernels.compiled.sharing
     kernels.compiled.exponential kernels.compiled.entropy kernels.compiled.axes
-    kernels.compiled.product kernels.compiled.matmul kernels.compiled.wide kernels.compiled.plan
+    kernels.compiled.product kernels.compiled.matmul kernels.compiled.wide kernels.compiled.edges kernels.compiled.plan
     kernels.compiled.indirect kernels.compiled.winograd kernels.compiled.prepared kernels.compiled.activation
     kernels.compiled.conv
     kernels.compiled.reduction kernels.compiled.runs kernels.compiled.pool kernels.compiled.steps

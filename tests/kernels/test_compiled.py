@@ -72,6 +72,22 @@ def test_a_kernels_gradient_with_few_filters_is_made_of_vectors_of_channels(
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
+@pytest.mark.parametrize("groups", [1, 3])
+def test_a_kernels_gradient_with_fewer_filters_than_channels_moves_the_cotangent_over_the_input(
+    groups, dtype, tolerance, monkeypatch
+):
+    conv, rng, seen = sys.modules["minikeras.kernels.compiled.conv"], np.random.default_rng(0), []
+    sums = conv.Adder.__call__
+    monkeypatch.setattr(conv.Adder, "__call__", lambda self, x, g: seen.append(g.shape[-1]) or sums(self, x, g))
+    steps = {"strides": (1, 1), "padding": ((1, 2), (0, 1)), "dilation": (1, 2), "groups": groups}
+    x = rng.standard_normal((3, 14, 15, 64 * groups)).astype(dtype)
+    w = rng.standard_normal((3, 2, 64, 5 * groups)).astype(dtype)
+    g = rng.standard_normal(kernels.conv(x, w, **steps).shape).astype(dtype)
+    assert_same(both(kernels.conv_kernel_grad, x, g, window=(3, 2), **steps), tolerance)
+    assert seen == [64 * groups]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
 @pytest.mark.parametrize("seed", range(25))
 def test_depthwise_convolutions_of_random_shapes_agree(seed, dtype, tolerance):
     rng = np.random.default_rng(seed)

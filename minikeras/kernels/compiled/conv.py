@@ -110,8 +110,9 @@ def conv_kernel_grad(
         return depthwise_kernel_grad(x, g, window=window, **steps).reshape(*window, 1, filters)
     add, how = _kernel_gradient(x.shape, g.shape, window, strides, dilation, padding, groups, g.dtype, tiers.winograd())
     if how == EXCHANGED:
-        exchanged = add(g, x).reshape(*window, filters, channels)
-        return plain(exchanged[(slice(None, None, -1),) * len(window)].swapaxes(-1, -2))
+        exchanged = add(g, x).reshape(*window, filters // groups, groups, -1)
+        exchanged = exchanged[(slice(None, None, -1),) * len(window)].swapaxes(-1, -3)
+        return plain(exchanged.reshape(*window, channels // groups, filters))
     if how == BY_FILTER:
         parts = [add(x, g[..., f : f + 1].repeat(channels, -1)) for f in range(filters)]
         return np.stack(parts, axis=-1).reshape(*window, channels, filters)
@@ -210,8 +211,8 @@ def conv_gradients(
     if back is not None and w is not None:
         kernel = back.arranged(transposed_kernel(w))
         dx = aligned_empty((len(y), *input_size, w.shape[-2]), w.dtype)
-        job = back.writing(g.shape[1:], dx[:step].shape, y.dtype, pieces=1)
-        arrays = (own, kernel.reshape(-1), back.start(np.zeros(w.shape[-2], w.dtype)), Cut(dx.reshape(-1)))
+        job = back.writing(g.shape[1:], dx[:step].shape, y.dtype, pieces=1, times=-(-len(y) // step))
+        arrays = (own, job.ordered(kernel), back.start(np.zeros(w.shape[-2], w.dtype)), Cut(dx.reshape(-1)))
         tasks.append(job.task(arrays, floor_of(y.dtype, False), *IMAGES))
     if forth is not None and x is not None:
         job = forth.adding(x[:step].shape, g.shape[1:], y.dtype, pieces=1)
@@ -307,26 +308,32 @@ def _kernel_gradient(
     winograd_: bool,
 ) -> tuple[Adder, str]:  # fmt: skip
     """What adds up the gradient in the kernel, and how it is to be called."""
-    slide, channels, filters, sizes = Slide(window, strides, dilation, padding), x[-1], g[-1], g[1:-1]
+    slide, channels, filters, sizes = (
+        Slide(window, strides, dilation, padding),
+        x[-1] // groups,
+        g[-1] // groups,
+        g[1:-1],
+    )
     if winograd_ and _suits_winograd(x[0], sizes, slide, (channels, filters), groups):
         return Adder(winograd.Way(padding), x, g, dtype), DIRECT
-    if groups > 1 or 0 in sizes:
+    if 0 in sizes:
         return Adder(indirect.way_of_convolution(sizes, slide, groups), x, g, dtype), DIRECT
     taps = math.prod(window)
     costs: dict[str, float] = {DIRECT: product.computed(taps * channels, filters, dtype)}
     if max(strides) == 1 and filters < channels:
         costs[EXCHANGED] = product.computed(taps * filters, channels, dtype) * math.prod(x[1:-1]) / math.prod(sizes)
-    if filters <= FEW < channels:
+    if filters <= FEW < channels and groups == 1:
         costs[BY_FILTER] = 1.5 * filters * product.computed(taps, channels, dtype)  # both factors are loaded
     how = min(costs, key=lambda name: costs[name])
-    axis, rows = _last(slide, x[-2], sizes[-1]), x[0] * math.prod(sizes[:-1])
-    several = wide.of_kernel_gradient(axis, rows, filters, taps // window[-1] * channels, dtype, costs[how])
+    axis, rows, several = _last(slide, x[-2], sizes[-1]), x[0] * math.prod(sizes[:-1]), None
+    if groups == 1:
+        several = wide.of_kernel_gradient(axis, rows, filters, taps // window[-1] * channels, dtype, costs[how])
     if several is not None or how == DIRECT:
-        return Adder(indirect.way_of_convolution(sizes, slide, wide=several), x, g, dtype), DIRECT
+        return Adder(indirect.way_of_convolution(sizes, slide, groups, wide=several), x, g, dtype), DIRECT
     if how == BY_FILTER:
         channelwise = indirect.way_of_convolution(sizes, slide, channelwise=True)
         return Adder(channelwise, x, (*g[:-1], channels), dtype), how
-    back = indirect.way_of_convolution(x[1:-1], slide._replace(padding=mirrored_padding(slide)))
+    back = indirect.way_of_convolution(x[1:-1], slide._replace(padding=mirrored_padding(slide)), groups)
     return Adder(back, g, x, dtype), how
 
 

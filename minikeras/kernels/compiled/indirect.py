@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...core.memory import aligned
+from ...core.memory import aligned, aligned_empty
 from ..geometry import Ints, Phase, Slide
 from . import product
 from .jit import Loop, plain
@@ -28,6 +28,7 @@ class Job(NamedTuple):
         loop, address: What is called, and where the product is that it calls.
         tables: Its arguments behind the arrays.
         images, blocks: How many there are.
+        order: The rows of the kernel, as `Plan.order`.
     """
 
     loop: Loop
@@ -35,6 +36,15 @@ class Job(NamedTuple):
     tables: tuple[np.ndarray, ...]
     images: int
     blocks: int
+    order: np.ndarray | None = None
+
+    def ordered(self, kernel: np.ndarray) -> np.ndarray:
+        """The kernel's rows in the order in which they are multiplied, flat."""
+        if self.order is None:
+            return kernel.reshape(-1)
+        rows = kernel.reshape(-1, kernel.shape[-1])
+        out = aligned_empty((self.order.size, rows.shape[1]), rows.dtype)
+        return rows.take(self.order, axis=0, out=out, mode="clip").reshape(-1)
 
     def run(self, arrays: tuple[Any, ...], parts: int, *rest: Any) -> None:
         """Do it in so many parts; `rest` are arguments behind the tables."""
@@ -91,19 +101,19 @@ class Way:
         """The sizes of what is written or added up for results of `sizes`: wide ones may reach beyond the end."""
         return sizes if self.wide is None else (*sizes[:-1], self.wide.count * self.pixels)
 
-    def writing(self, x: Ints, out: Ints, dtype: np.dtype, pieces: int = PIECES) -> Job:
-        """What writes the results for an input of shape `x` to an array of shape `out`, blocks of images or rows.
+    def writing(self, x: Ints, out: Ints, dtype: np.dtype, pieces: int = PIECES, times: int = 1) -> Job:
+        """What writes the results for an input of shape `x` to an array of shape `out`, so many `times`.
 
         Its arrays are input, kernel, what the sums begin with, and results; then comes the least value of a result.
         """
-        p = self._plan(x, out, dtype, pieces)
-        tables = (*p[:-1], product.tile_shapes(dtype))
-        return Job(product.convolve, product.multiply_at.address(dtype), tables, x[0], p.blocks)
+        p = self._plan(x, out, dtype, pieces, times)
+        tables = (*p[:-2], product.tile_shapes(dtype))
+        return Job(product.convolve, product.multiply_at.address(dtype), tables, x[0], p.blocks, p.order)
 
     def adding(self, x: Ints, g: Ints, dtype: np.dtype, pieces: int = PIECES) -> Job:
         """What adds the gradient in the kernel, flat, to a total; its arrays are input, cotangent and total."""
         p = self._plan(x, g, dtype, pieces)
-        tables = (p.col, _steps(p.col.size, g[-1] * self.pixels), p.row, *p[3:-1], product.tile_shapes(dtype))
+        tables = (p.col, _steps(p.col.size, g[-1] * self.pixels), p.row, *p[3:-2], product.tile_shapes(dtype))
         return Job(product.kernel_gradient, product.multiply_at.address(dtype), tables, x[0], p.blocks)
 
     def total_size(self, x: Ints, g: Ints, dtype: np.dtype) -> int:
@@ -120,8 +130,8 @@ class Way:
         """What the sums of `writing` begin with."""
         return plain(bias) if self.wide is None else np.tile(bias, self.pixels)
 
-    def _plan(self, x: Ints, out: Ints, dtype: np.dtype, pieces: int) -> Plan:
-        return _plan_of(self, x, out, dtype.itemsize, pieces)
+    def _plan(self, x: Ints, out: Ints, dtype: np.dtype, pieces: int, times: int = 0) -> Plan:
+        return _plan_of(self, x, out, dtype.itemsize, pieces, times)
 
 
 @functools.lru_cache(maxsize=256)
@@ -130,7 +140,7 @@ def _steps(count: int, step: int) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=256)
-def _plan_of(way: Way, x: Ints, out: Ints, itemsize: int, pieces: int) -> Plan:
+def _plan_of(way: Way, x: Ints, out: Ints, itemsize: int, pieces: int, times: int) -> Plan:
     """The plan for arrays of these shapes."""
     *sizes, last, filters = out
     shapes = Shapes(
@@ -147,7 +157,7 @@ def _plan_of(way: Way, x: Ints, out: Ints, itemsize: int, pieces: int) -> Plan:
         beyond=three((*[0] * len(sizes[1:]), way.pixels - 1), 0) if way.channelwise else (0, 0, 0),
         pieces=pieces,
     )
-    return plan(way.parts, shapes)
+    return plan(way.parts, shapes, times)
 
 
 def way_of_convolution(

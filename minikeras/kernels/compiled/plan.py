@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..geometry import Ints, Phase, Slide, phases
+from . import edges
+from .product import LEAST_ROW
 from .wide import Wide
 
 BLOCK_BYTES = 1 << 19
@@ -71,7 +73,11 @@ class Shapes(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The arguments of `product.convolve` that say where things are, and the number of blocks."""
+    """The arguments of `product.convolve` that say where things are.
+
+    Besides them the number of blocks; and the rows of the kernels, some of them several times, in the order in which
+    they are multiplied, or None if that is their own.
+    """
 
     row: np.ndarray
     out_row: np.ndarray
@@ -82,6 +88,7 @@ class Plan(NamedTuple):
     before: np.ndarray
     frame: np.ndarray
     blocks: int
+    order: np.ndarray | None
 
 
 def three(values: Ints, fill: int = 1) -> Ints:
@@ -122,8 +129,11 @@ def _part(axes: Iterable[Sequence[int]], wide: Wide | None) -> Part:
     return Part(*(three((*axis, *one), fill) for axis, one, fill in zip(axes, more, (0, 1, 1, 1, 0), strict=True)))
 
 
-def plan(parts: tuple[Part, ...], shapes: Shapes) -> Plan:
-    """Lay out what the parts of a convolution read and write."""
+def plan(parts: tuple[Part, ...], shapes: Shapes, times: int) -> Plan:
+    """Lay out what the parts of a convolution read and write.
+
+    It is done so many `times` with one kernel; 0 if the positions mustn't be sorted.
+    """
     axes = range(3)
     reading = [part for part in parts if math.prod(part.window)] or [parts[0]]
     before = tuple(max(-part.start[a] for part in reading) for a in axes)
@@ -135,24 +145,17 @@ def plan(parts: tuple[Part, ...], shapes: Shapes) -> Plan:
     group, rows = _blocks(parts, shapes, frame)
     if is_framed:
         frame = (max(_end(part, shapes, 0, rows) for part in reading) + before[0], *frame[1:])
-    tables = [_part_tables(part, shapes, frame, before, group, rows) for part in parts]
-    row, out_row, col = (np.concatenate(arrays) for arrays in list(zip(*tables, strict=True))[:3])
-    numbers, row_at, k = [], 0, 0
-    for part, (part_row, _, part_col, out_at) in zip(parts, tables, strict=True):
-        along_rows = (part.start[0], part.window[0], part.dilation[0])
-        plane = part.counts[1] * part.counts[2]
-        numbers.append((row_at, part.counts[0], plane, k, k + part_col.size, out_at, *along_rows))
-        row_at, k = row_at + part_row.size, k + part_col.size
+    blocks = -(-shapes.images // group) * -(-max(part.counts[0] for part in parts) // rows)
+    times *= blocks * is_framed
+    row, out_row, col, numbers, order = _tables(parts, shapes, (frame, before, group, rows), times)
     line, out_line = frame[1] * frame[2] * shapes.channels, math.prod(shapes.outputs[1:]) * shapes.filters
     stride = shapes.strides[0]
     layout = [group, rows, stride, stride * line, shapes.steps[0] * out_line]
     layout += [shapes.outputs[0] * out_line, shapes.channels, shapes.groups, shapes.filters]
     layout += [is_framed, shapes.channelwise]
-    slabs = -(-max(part.counts[0] for part in parts) // rows)
-    blocks = -(-shapes.images // group) * slabs
     integers = (numbers, layout, shapes.lengths, before, frame)
     parts_, layout_, lengths, before_, frame_ = (np.array(each, np.intp) for each in integers)
-    return Plan(row, out_row, col, parts_, layout_, lengths, before_, frame_, blocks)
+    return Plan(row, out_row, col, parts_, layout_, lengths, before_, frame_, blocks, order)
 
 
 def _end(part: Part, shapes: Shapes, axis: int, count: int) -> int:
@@ -179,10 +182,44 @@ def _blocks(parts: tuple[Part, ...], shapes: Shapes, frame: Ints) -> Ints:
     return 1, -(-rows // (-(-slabs // pieces) * pieces))  # as many for each thread
 
 
+def _tables(
+    parts: tuple[Part, ...], shapes: Shapes, block: tuple[Ints, Ints, int, int], times: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Ints], np.ndarray | None]:
+    """Row, out_row and col of all parts, the numbers of each, and the order of the kernels' rows.
+
+    Positions are sorted by what they see if that pays when they are multiplied so many `times`.
+    """
+    tables: list[list[np.ndarray]] = [[], [], [], []]
+    numbers: list[Ints] = []
+    row_at, k, own = 0, 0, 0
+    for part in parts:
+        row, out_row, col, out_at = _part_tables(part, shapes, *block)
+        every = np.arange(col.size).reshape(part.window[0], part.window[1] * part.window[2], col.shape[-1])
+        for kind in _kinds(part, shapes, block[2], times):
+            mine = every[:, kind.taps].ravel()
+            where = (row_at, part.counts[0], kind.positions.size, k, k + mine.size, out_at)
+            numbers.append((*where, part.start[0], part.window[0], part.dilation[0]))
+            found = row[:, kind.positions].ravel(), out_row[:, kind.positions].ravel(), col.ravel()[mine], own + mine
+            for table, array in zip(tables, found, strict=True):
+                table.append(array)
+            row_at, k = row_at + found[0].size, k + mine.size
+        own += col.size
+    all_row, all_out_row, all_col, order = (np.concatenate(table) for table in tables)
+    return all_row, all_out_row, all_col, numbers, None if np.array_equal(order, np.arange(own)) else order
+
+
+def _kinds(part: Part, shapes: Shapes, images: int, times: int) -> list[edges.Kind]:
+    if not times or shapes.channelwise or not math.prod(part.window):
+        return [edges.all_positions(part.counts, part.window)]
+    depth = shapes.channels // shapes.groups
+    axes = zip(part.start, shapes.strides, part.counts, part.window, part.dilation, shapes.lengths, strict=True)
+    return edges.sorted_positions([edges.seen(*axis) for axis in axes], part.window, depth, images, times, LEAST_ROW)
+
+
 def _part_tables(
     part: Part, shapes: Shapes, frame: Ints, before: Ints, group: int, rows: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Row, out_row and col of a part, and where it begins in an image of the result."""
+    """Row and out_row (rows, positions in each) and col (taps, depth) of a part, and where it begins in an image."""
     counts = (min(part.counts[0], rows), *part.counts[1:])
     pitch = _pitches(frame, shapes.channels)
     out_pitch = _pitches(shapes.outputs, shapes.filters)
@@ -191,7 +228,9 @@ def _part_tables(
     out_row = _grid((group, *counts), (out_pitch[0], *_products(shapes.steps, out_pitch[1:])))
     depth = 1 if shapes.channelwise else shapes.channels // shapes.groups
     col = _grid((*part.window, depth), (*_products(part.dilation, pitch[1:]), 1))
-    return row, out_row, col, sum(_products(part.first, out_pitch[1:]))
+    plane = counts[1] * counts[2]
+    at = sum(_products(part.first, out_pitch[1:]))
+    return row.reshape(-1, plane), out_row.reshape(-1, plane), col.reshape(-1, depth), at
 
 
 def _pitches(sizes: Ints, channels: int) -> Ints:

@@ -58,7 +58,7 @@ class Writer:
             return out
         kernel, out = self.way.arranged(w), aligned_empty(self.room, self.dtype)
         start = self.zeros if bias is None else self.way.start(bias)
-        arrays = (plain(x).reshape(-1), kernel.reshape(-1), start, out.reshape(-1))
+        arrays = (plain(x).reshape(-1), self.job.ordered(kernel), start, out.reshape(-1))
         parts = parts_of(self.job.blocks, self.elements + _products(self.positions, kernel.size))
         self.job.run(arrays, parts, self.floors[activation == "relu"])
         if self.room != self.out:

@@ -51,7 +51,7 @@ class Way(NamedTuple):
         """As `indirect.Way.start`."""
         return plain(bias)
 
-    def writing(self, x: Ints, out: Ints, dtype: np.dtype, pieces: int = PIECES) -> Job:
+    def writing(self, x: Ints, out: Ints, dtype: np.dtype, pieces: int = PIECES, times: int = 1) -> Job:
         """As `indirect.Way.writing`, with an arranged kernel."""
         return self._job(_convolve, x, out, dtype, pieces)
 
