@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.threads import spread
 from . import shifted, winograd
-from .blocks import blocks, input_blocks
+from .blocks import BUFFERED, blocks, input_blocks, rows_in_place
 from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
 from .epilogue import add_bias_and_activate
 from .geometry import Ints, Padding, Slices, Slide, mirrored_padding, output_lengths, phases, taps
@@ -108,8 +108,9 @@ def conv_input_grad(
     out = np.empty((len(g), *input_size, w.shape[-2] * groups), np.result_type(g, w))
     if _sums_by_tap(g.shape[:-1], input_size, strides, groups):
         pairs = taps(input_size, window, strides, dilation, padding)
+        scatter = rows_in_place(_scatter_products) if out.size >= BUFFERED else _scatter_products
         spread(
-            lambda images: _scatter_products(g[images], w, bias, out[images], pairs, activation),
+            lambda images: scatter(g[images], w, bias, out[images], pairs, activation),
             len(g),
             effort(g.size, math.prod(w.shape[:-1]), w.shape[-1]),
         )
