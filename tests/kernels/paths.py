@@ -201,8 +201,12 @@ DEPTHWISE = {
     "rows, multiplied": ("rows", (6, 7), (3, 3), 2, 3, {}),
     "rows, 1-D": ("rows", (12,), (3,), 3, 2, {}),
     "rows, 3-D, dilated": ("rows", (5, 4, 5), (2, 1, 2), 2, 1, {"dilation": 2}),
-    "positions": ("positions", (6, 7), (3, 3), 3, 1, {"strides": 2}),
-    "positions, multiplied": ("positions", (7, 7), (2, 3), 2, 2, {"strides": 3}),
+    "rows, strided": ("rows", (6, 7), (3, 3), 3, 1, {"strides": 2}),
+    "rows, strided, multiplied": ("rows", (7, 7), (2, 3), 2, 2, {"strides": 3}),
+    "rows, strided, much padding": ("rows", (4, 3), (2, 5), 2, 1, {"strides": 2, "padding": 5}),
+    "rows, strided, taps that read nothing": ("rows", (9, 2), (1, 2), 2, 1, {"strides": 3, "padding": 0}),
+    "positions": ("positions", (9, 11), (3, 3), 3, 1, {"strides": 2, "dilation": 2}),
+    "positions, multiplied": ("positions", (9, 9), (2, 3), 2, 2, {"strides": 3, "dilation": 2}),
 }
 
 
