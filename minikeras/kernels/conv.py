@@ -58,7 +58,7 @@ def conv(
     out = np.empty((len(x), *sizes, w.shape[-1]), np.result_type(x, w))
     if 0 in sizes:
         return out
-    slide = Slide(w.shape[:-2], strides, dilation, padding)
+    x, slide = _without_gaps(x, Slide(w.shape[:-2], strides, dilation, padding))
     convolve = _way(x, w, bias, sizes, slide, groups, activation)
 
     def work(images: slice) -> None:
@@ -149,7 +149,7 @@ def conv_kernel_grad(
     if groups == x.shape[-1] > 1:
         dw = depthwise_kernel_grad(x, g, window=window, strides=strides, padding=padding, dilation=dilation)
         return dw.reshape(*window, channels, filters)
-    slide = Slide(window, strides, dilation, padding)
+    x, slide = _without_gaps(x, Slide(window, strides, dilation, padding))
     cost = effort(g.size, math.prod(window) * channels, filters)
     if _has_few_filters(filters, channels, groups, slide):
         mirrored = mirrored_padding(slide)
@@ -193,6 +193,14 @@ def _kernel_grad_by_tap(x: np.ndarray, g: np.ndarray, slide: Slide, groups: int)
 def effort(results: int, depth: int, filters: int) -> int:
     """The elements of the columns, and a sixteenth of the products, which BLAS makes so much faster than copies."""
     return results * depth // max(filters, 1) + results * depth // 16
+
+
+def _without_gaps(x: np.ndarray, slide: Slide) -> tuple[np.ndarray, Slide]:
+    """A view of `x` without what a window of one element steps over, and how that slides there."""
+    if math.prod(slide.window) > 1 or slide.is_padded:
+        return x, slide
+    reads = tuple(slice(None, None, stride) for stride in slide.strides)
+    return x[(slice(None), *reads)], slide._replace(strides=(1,) * len(reads))
 
 
 def _way(
