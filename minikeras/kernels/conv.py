@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.threads import spread
 from . import shifted, winograd
-from .blocks import blocks, input_blocks
+from .blocks import BUFFERED, blocks, input_blocks, rows_in_place
 from .depthwise import depthwise_conv, depthwise_input_grad, depthwise_kernel_grad
 from .epilogue import add_bias_and_activate
 from .geometry import Ints, Padding, Slices, Slide, mirrored_padding, output_lengths, phases, taps
@@ -58,7 +58,7 @@ def conv(
     out = np.empty((len(x), *sizes, w.shape[-1]), np.result_type(x, w))
     if 0 in sizes:
         return out
-    slide = Slide(w.shape[:-2], strides, dilation, padding)
+    x, slide = _without_gaps(x, Slide(w.shape[:-2], strides, dilation, padding))
     convolve = _way(x, w, bias, sizes, slide, groups, activation)
 
     def work(images: slice) -> None:
@@ -108,8 +108,9 @@ def conv_input_grad(
     out = np.empty((len(g), *input_size, w.shape[-2] * groups), np.result_type(g, w))
     if _sums_by_tap(g.shape[:-1], input_size, strides, groups):
         pairs = taps(input_size, window, strides, dilation, padding)
+        scatter = rows_in_place(_scatter_products) if out.size >= BUFFERED else _scatter_products
         spread(
-            lambda images: _scatter_products(g[images], w, bias, out[images], pairs, activation),
+            lambda images: scatter(g[images], w, bias, out[images], pairs, activation),
             len(g),
             effort(g.size, math.prod(w.shape[:-1]), w.shape[-1]),
         )
@@ -148,7 +149,7 @@ def conv_kernel_grad(
     if groups == x.shape[-1] > 1:
         dw = depthwise_kernel_grad(x, g, window=window, strides=strides, padding=padding, dilation=dilation)
         return dw.reshape(*window, channels, filters)
-    slide = Slide(window, strides, dilation, padding)
+    x, slide = _without_gaps(x, Slide(window, strides, dilation, padding))
     cost = effort(g.size, math.prod(window) * channels, filters)
     if _has_few_filters(filters, channels, groups, slide):
         mirrored = mirrored_padding(slide)
@@ -192,6 +193,14 @@ def _kernel_grad_by_tap(x: np.ndarray, g: np.ndarray, slide: Slide, groups: int)
 def effort(results: int, depth: int, filters: int) -> int:
     """The elements of the columns, and a sixteenth of the products, which BLAS makes so much faster than copies."""
     return results * depth // max(filters, 1) + results * depth // 16
+
+
+def _without_gaps(x: np.ndarray, slide: Slide) -> tuple[np.ndarray, Slide]:
+    """A view of `x` without what a window of one element steps over, and how that slides there."""
+    if math.prod(slide.window) > 1 or slide.is_padded:
+        return x, slide
+    reads = tuple(slice(None, None, stride) for stride in slide.strides)
+    return x[(slice(None), *reads)], slide._replace(strides=(1,) * len(reads))
 
 
 def _way(

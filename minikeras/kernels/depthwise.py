@@ -2,7 +2,7 @@
 
 With one product per element and tap there is nothing for a GEMM to reuse. Instead of lowering, a sum of products
 runs over the windows as they lie in memory, with the kernel repeated along the last spatial axis, so that the
-innermost loop takes a row of pixels with all their channels at once.
+innermost loop takes a row of pixels with all their channels at once. A stride along that axis is taken apart first.
 Shapes: x (N, *spatial, C), w (*window, C, M), g (N, *output, C M), channel c M + m.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from ..core.threads import spread
 from .blocks import Block, input_blocks, windows
 from .epilogue import add_bias_and_activate
-from .geometry import Ints, Padding, Slide, output_lengths, phases
+from .geometry import Ints, Padding, Slide, interleaved, output_lengths, phases
 
 
 def depthwise_conv(
@@ -49,9 +49,16 @@ def depthwise_conv(
     if 0 in sizes:
         return out.reshape(len(x), *sizes, channels * multiplier)
 
+    parts = _stepless(x.shape[-2], sizes[-1], slide)
+
     def work(images: slice) -> None:
         for m in range(multiplier):
-            _filter(x[images], w[..., m], out[images, ..., m], slide)
+            target = out[images, ..., m]
+            for number, (inputs, reached, steps) in enumerate(parts):
+                result = np.empty(target.shape, out.dtype) if number else target
+                _filter(x[images][..., inputs, :], w[..., reached, :, m], result, steps)
+                if number:
+                    target += result
         part = out[images]
         add_bias_and_activate(part.reshape(len(part), *sizes, channels * multiplier), bias, activation)
 
@@ -108,9 +115,33 @@ def depthwise_kernel_grad(
     Returns:
         ndarray (*window, C, M)
     """
-    slide = Slide(window, strides, dilation, padding)
-    parts = spread(lambda images: _kernel_grad(x[images], g[images], slide), len(x), g.size * math.prod(window))
-    return sum(parts[1:], start=parts[0])
+    channels = x.shape[-1]
+    dw = np.empty((*window, channels, g.shape[-1] // channels), np.result_type(x, g))
+    parts = _stepless(x.shape[-2], g.shape[-2], Slide(window, strides, dilation, padding))
+
+    def work(images: slice) -> list[np.ndarray]:
+        return [_kernel_grad(x[images][..., inputs, :], g[images], steps) for inputs, _, steps in parts]
+
+    sums = zip(*spread(work, len(x), g.size * math.prod(window)), strict=True)
+    for (_, reached, _), each in zip(parts, sums, strict=True):
+        dw[..., reached, :, :] = sum(each[1:], start=each[0])
+    return dw
+
+
+def _stepless(length: int, outputs: int, slide: Slide) -> list[tuple[slice, slice, Slide]]:
+    """Windows that move by one along the last axis and together do what `slide` does, as (inputs, taps, how).
+
+    Those are of the last axis. The rows that such a window reads are copied into one piece, as those with padding are.
+    """
+    window, strides, dilation, padding = slide
+    if strides[-1] == 1 or dilation[-1] > 1:
+        return [(slice(None), slice(None), slide)]
+    found = []
+    for inputs, taps, pad in interleaved(length, outputs, window[-1], strides[-1], padding[-1][0]):
+        count = len(range(window[-1])[taps])
+        steps = Slide((*window[:-1], count), (*strides[:-1], 1), dilation, (*padding[:-1], pad))
+        found.append((inputs, taps, steps))
+    return found
 
 
 def _kernel_grad(x: np.ndarray, g: np.ndarray, slide: Slide) -> np.ndarray:

@@ -129,6 +129,31 @@ def _axis_taps(length: int, window: int, stride: int, dilation: int, pad: tuple[
     return pairs
 
 
+@functools.lru_cache
+def interleaved(
+    length: int, outputs: int, window: int, stride: int, lo: int
+) -> tuple[tuple[slice, slice, tuple[int, int]], ...]:
+    """Decompose a strided window along one axis into windows of stride 1, each on every ``stride``-th input.
+
+    Args:
+        length, outputs: Sizes of the axis, of input and output.
+        window, stride, lo: Those of the window, and what pads the axis in front.
+
+    Returns:
+        tuple of (inputs, taps, padding): Together the windows with these taps of the kernel, on these inputs padded
+        so, make each output.
+    """
+    parts = []
+    for phase in range(min(stride, window)):
+        count = outputs + len(range(phase, window, stride)) - 1
+        before = min(max(-((phase - lo) // stride), 0), count)
+        start = before * stride + phase - lo
+        inside = max(min(len(range(start, length, stride)), count - before), 0)
+        inputs = slice(start, start + inside * stride, stride) if inside else slice(0, 0)
+        parts.append((inputs, slice(phase, None, stride), (before, count - before - inside)))
+    return tuple(parts)
+
+
 class Phase(NamedTuple):
     """Part of the adjoint of a sliding window: the inputs of one remainder modulo the stride, per axis.
 

@@ -50,7 +50,7 @@ def _batch_norm(
         deviation = np.subtract(planes[block], centre, out=y[block])
         return np.array([deviation.sum(axis=(0, 2)), np.einsum("akb,akb->k", deviation, deviation)], np.float64)
 
-    total, squares = _total(over_blocks(moments, y), (2, planes.shape[1]))
+    total, squares = _total(over_blocks(moments, y, strided=True), (2, planes.shape[1]))
     count = max(x.size // len(mean), 1)
     residue = _collect(total, repeats) / count  # of the mean, by which its float32 sum was off
     variance = np.maximum(_collect(squares, repeats) / count - residue**2, 0)
@@ -63,7 +63,7 @@ def _batch_norm(
         part *= factor
         part += offset
 
-    over_blocks(scale_and_shift, y)
+    over_blocks(scale_and_shift, y, strided=True)
     return y.reshape(x.shape), (mean + residue).astype(x.dtype), variance.astype(x.dtype)
 
 
@@ -101,7 +101,7 @@ def batch_norm_grad(
         return np.array([cotangent.sum(axis=(0, 2)), np.einsum("akb,akb->k", cotangent, deviation)], np.float64)
 
     # of g and of g (x - mean)
-    total, moment = _total(over_blocks(moments, planes, cotangents), (2, planes.shape[1]))
+    total, moment = _total(over_blocks(moments, planes, cotangents, strided=True), (2, planes.shape[1]))
     dbeta, inverse = _collect(total, repeats), _inverse_deviation(variance, epsilon)
     dgamma = _collect(moment, repeats) * inverse
     if needs[0]:
@@ -119,7 +119,7 @@ def batch_norm_grad(
             part += cotangents[block] * factor
             part += offset
 
-        over_blocks(combine, planes, cotangents)
+        over_blocks(combine, planes, cotangents, strided=True)
     return (
         dx.reshape(x.shape) if needs[0] else None,
         dgamma.astype(x.dtype) if needs[1] else None,
@@ -146,7 +146,7 @@ def channel_affine(x: np.ndarray, scale: np.ndarray, shift: np.ndarray, *, axis:
         part = np.multiply(planes[block], factor, out=y[block])
         part += offset
 
-    over_blocks(work, y)
+    over_blocks(work, y, strided=True)
     return y.reshape(x.shape)
 
 

@@ -51,7 +51,7 @@ def max_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding) ->
             # taps come in order, so the last one that was better has the largest number; cheaper than a masked copy
             np.maximum(winner, better * number(tap), out=winner)
 
-    over_blocks(work, x)
+    over_blocks(work, x, strided=True)
     return y, index
 
 
@@ -86,7 +86,7 @@ def max_pool_values(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padd
                 np.maximum(target, part[(*before, *inputs)], out=target)
             part = best
 
-    over_blocks(work, x)
+    over_blocks(work, x, strided=True)
     return y
 
 
@@ -109,7 +109,7 @@ def pool_gather(x: np.ndarray, index: np.ndarray, *, window: Ints, strides: Ints
         for tap, (o, i) in enumerate(pairs):
             picked[o] |= _chosen(which[o], tap) * source[i]
 
-    over_blocks(work, x)
+    over_blocks(work, x, strided=True)
     return y
 
 
@@ -140,7 +140,7 @@ def pool_scatter(
             else:
                 target[i] += (_chosen(which[o], tap) * cotangent[o]).view(dx.dtype)
 
-    over_blocks(work, dx)
+    over_blocks(work, dx, strided=True)
     return dx
 
 
@@ -165,7 +165,7 @@ def average_pool(x: np.ndarray, *, window: Ints, strides: Ints, padding: Padding
             total[o] += source[i]
         total *= weight
 
-    over_blocks(work, x)
+    over_blocks(work, x, strided=True)
     return y
 
 
@@ -191,7 +191,7 @@ def average_pool_grad(g: np.ndarray, *, input_size: Ints, window: Ints, strides:
         for o, i in pairs:
             target[i] += share[o]
 
-    over_blocks(work, dx)
+    over_blocks(work, dx, strided=True)
     return dx
 
 

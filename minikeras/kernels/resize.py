@@ -54,7 +54,7 @@ def block_sum(g: np.ndarray, *, size: Ints) -> np.ndarray:
                 sums += parts[:, :, place]
         y[images] = sums.reshape(y[images].shape)
 
-    over_blocks(work, g)
+    over_blocks(work, g, strided=True)
     return y
 
 
@@ -80,7 +80,7 @@ def upsample_linear(x: np.ndarray, *, size: Ints, half_pixel: bool = True) -> np
             part = _interpolate(part, axis, factor, half_pixel)
         y[images] = part
 
-    over_blocks(work, x, y)
+    over_blocks(work, x, y, strided=True)
     return y
 
 
@@ -103,7 +103,7 @@ def upsample_linear_grad(g: np.ndarray, *, size: Ints, half_pixel: bool = True) 
             part = _interpolate_grad(part, axis, factor, half_pixel)
         dx[images] = part
 
-    over_blocks(work, g)
+    over_blocks(work, g, strided=True)
     return dx
 
 

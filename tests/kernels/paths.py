@@ -86,6 +86,15 @@ CONVOLUTIONS = {
     "by position, strided": ({"position"}, (6, 7), (3, 3), 6, 4, {"strides": 2}, None),
     "by position, groups": ({"position"}, (6, 7), (3, 3), 12, 4, {"groups": 2}, "tanh"),
     "by position, one pixel": ({"position"}, (4, 5), (1, 1), 3, 4, {"padding": 0}, "no bias"),
+    "by position, one pixel of many": (
+        {"position"},
+        (7, 6),
+        (1, 1),
+        6,
+        4,
+        {"padding": 0, "strides": 3, "groups": 2},
+        None,
+    ),
     "by position, many filters": ({"position"}, (16, 16), (3, 3), 6, 24, {}, "relu"),
     "by position, many channels": ({"position"}, (7, 8), (3, 3), 16, 17, {}, "relu"),
     "by position, many channels, no padding": ({"position"}, (7, 13), (3, 3), 17, 16, {"padding": 0}, "no bias"),
@@ -168,6 +177,7 @@ KERNEL_GRADIENTS = {
     "by tap, 1-D": ({"kernel: tap"}, (12,), (3,), 1, 3, {}),
     "by position": ({"kernel: position"}, (6, 7), (3, 3), 6, 4, {}),
     "by position, strided": ({"kernel: position"}, (6, 7), (3, 3), 6, 4, {"strides": 2}),
+    "by position, one pixel of many": ({"kernel: position"}, (7, 6), (1, 1), 6, 4, {"padding": 0, "strides": 2}),
     "by position, groups": ({"kernel: position"}, (6, 7), (3, 3), 12, 4, {"groups": 2}),
     "by position, many channels": ({"kernel: position"}, (7, 8), (3, 3), 16, 17, {}),
     "by position, row by row": ({"kernel: position, row by row"}, (16, 16), (3, 3), 6, 4, {}),
@@ -201,8 +211,12 @@ DEPTHWISE = {
     "rows, multiplied": ("rows", (6, 7), (3, 3), 2, 3, {}),
     "rows, 1-D": ("rows", (12,), (3,), 3, 2, {}),
     "rows, 3-D, dilated": ("rows", (5, 4, 5), (2, 1, 2), 2, 1, {"dilation": 2}),
-    "positions": ("positions", (6, 7), (3, 3), 3, 1, {"strides": 2}),
-    "positions, multiplied": ("positions", (7, 7), (2, 3), 2, 2, {"strides": 3}),
+    "rows, strided": ("rows", (6, 7), (3, 3), 3, 1, {"strides": 2}),
+    "rows, strided, multiplied": ("rows", (7, 7), (2, 3), 2, 2, {"strides": 3}),
+    "rows, strided, much padding": ("rows", (4, 3), (2, 5), 2, 1, {"strides": 2, "padding": 5}),
+    "rows, strided, taps that read nothing": ("rows", (9, 2), (1, 2), 2, 1, {"strides": 3, "padding": 0}),
+    "positions": ("positions", (9, 11), (3, 3), 3, 1, {"strides": 2, "dilation": 2}),
+    "positions, multiplied": ("positions", (9, 9), (2, 3), 2, 2, {"strides": 3, "dilation": 2}),
 }
 
 

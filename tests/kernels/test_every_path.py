@@ -115,6 +115,8 @@ def circumstances(request, monkeypatch):
             return iter(found)
 
         monkeypatch.setattr(blocks, "BLOCK_BYTES", 50)
+        monkeypatch.setattr(blocks, "BUFFERED", 0)
+        monkeypatch.setattr(conv, "BUFFERED", 0)
         monkeypatch.setattr(blocks, "blocks", spy)
         monkeypatch.setattr(conv, "blocks", spy)
         monkeypatch.setattr(shifted, "blocks", spy)
@@ -175,8 +177,9 @@ def test_together_the_cases_run_every_line_of_the_kernels(tier, monkeypatch):
     before = sys.gettrace()
     sys.settrace(lambda frame, event, argument: lines if frame.f_code.co_filename in files else None)
     try:
-        for size in (blocks.BLOCK_BYTES, 50):
+        for size, buffered in ((blocks.BLOCK_BYTES, blocks.BUFFERED), (50, 0)):
             monkeypatch.setattr(blocks, "BLOCK_BYTES", size)
+            monkeypatch.setattr(blocks, "BUFFERED", buffered)
             for case in CASES.values():
                 for f in (case.f, _of_large_numbers(case)):
                     leaves = [Tensor(array, requires_grad=True) for array in case.arrays]

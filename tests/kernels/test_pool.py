@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minikeras import kernels
+from minikeras.kernels import blocks
 from tests.kernels import oracles
 
 pytestmark = pytest.mark.usefixtures("tier")
@@ -171,3 +172,19 @@ def test_an_empty_batch_pools_to_an_empty_batch():
     assert y.shape == index.shape == kernels.average_pool(x, **case).shape == g.shape
     assert kernels.pool_scatter(g, index, input_size=x.shape[1:-1], **case).shape == x.shape
     assert kernels.average_pool_grad(g, input_size=x.shape[1:-1], **case).shape == x.shape
+
+
+def test_numpys_buffer_is_what_it_was_also_after_an_error():
+    x = np.ones((4, 64, 64, 3), np.float32)
+    with np.errstate():  # whatever happens, it ends here
+        np.setbufsize(4096)
+        kernels.average_pool(x, window=(3, 3), strides=(1, 1), padding=((0, 0), (0, 0)))
+        assert np.getbufsize() == 4096
+        with pytest.raises(ZeroDivisionError):
+            blocks.over_blocks(lambda images: 1 // 0, x, strided=True)
+        assert np.getbufsize() == 4096
+
+
+def test_rows_in_place_tells_numpy_while_it_works():
+    before = np.getbufsize()
+    assert blocks.rows_in_place(lambda: np.getbufsize())() == blocks.BUFFER != before == np.getbufsize()
