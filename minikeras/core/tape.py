@@ -198,7 +198,6 @@ def _walk(
     nodes = _reachable(outputs)
     wanted = {_place(target): target for target in targets} if targets is not None else None
     useful = _useful(nodes, wanted) if wanted is not None else None
-    inner = {source for source, _ in wanted or () if isinstance(source, Node)}
     pending = _Pending(create_graph)
     for output, seed in zip(outputs, seeds, strict=True):
         pending.add(_place(output), seed)
@@ -210,12 +209,10 @@ def _walk(
             cotangents = pending.take(node)
             if node.hooks is not None:
                 arrivals += _run_hooks(node, cotangents, useful, wanted)
-            if wanted is not None and node in inner:
-                arrivals += [
-                    (wanted[node, i], value)
-                    for i, value in enumerate(cotangents)
-                    if value is not None and (node, i) in wanted
-                ]
+            if wanted is not None:
+                for i, value in enumerate(cotangents):
+                    if value is not None and (node, i) in wanted:
+                        arrivals.append((wanted[node, i], value))
             needs = tuple([edge is not None for edge in node.edges]) if useful is None else useful.get(node)
             if needs is None or (cotangents[0] is None and all(value is None for value in cotangents)):
                 continue

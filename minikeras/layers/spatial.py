@@ -84,12 +84,14 @@ class SpatialLayer(Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Compute the output, in the layer's ``data_format``."""
-        x = channels_last(inputs, self.data_format)
+        is_last = self.data_format == "channels_last"
+        x = inputs if is_last else channels_last(inputs, self.data_format)
         lengths = x.shape[1:-1]
         if lengths != self._fitting:  # a dimension that was free when the layer was built is checked here
             self.output_lengths(lengths)
             self._fitting = lengths
-        return from_channels_last(self.compute(x), self.data_format)
+        y = self.compute(x)
+        return y if is_last else from_channels_last(y, self.data_format)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         """Return the output's shape for an input's shape, batch dimension and None included."""

@@ -18,7 +18,7 @@ from .. import pool
 from ..geometry import Ints, Padding, Slide, output_lengths
 from . import runs
 from .axes import geometry
-from .jit import Loop, compiled_apart, is_covered, plain
+from .jit import FLOATS, Loop, compiled_apart, plain
 from .packing import FIRST, LAST
 from .sharing import parts_of, run
 
@@ -170,7 +170,7 @@ def _run(
 
 
 def _is_covered(array: np.ndarray) -> bool:
-    return array.ndim <= 5 and is_covered(array)
+    return array.ndim <= 5 and array.dtype in FLOATS
 
 
 # ---------------------------------------------------------------------- compiled
