@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.memory import aligned, aligned_empty
+from ...core.memory import LINE, aligned, aligned_empty
 from ..geometry import Ints, Phase, Slide
 from . import product
 from .jit import plain
@@ -16,6 +16,9 @@ from .packing import COUNT, FIRST, LAST, Cut, Own
 from .plan import Part, Plan, Shapes, of_adjoint, of_convolution, plan, three
 from .sharing import Task
 from .wide import Wide
+
+ALIGNED = 4096
+"""Positions from which it pays to copy a kernel to where its rows begin with cache lines."""
 
 Range = tuple[Any, Any, Any]
 """What a loop gets to know of a part: images, first and last block."""
@@ -65,7 +68,7 @@ class Way:
             w = np.concatenate([w[phase.taps].reshape(-1, *w.shape[-2:]) for phase in self.phases])
         elif self.phases:
             w = w[self.phases[0].taps]
-        return aligned(plain(w))
+        return plain(w)
 
     def room(self, sizes: Ints) -> Ints:
         """The sizes of what is written or added up for results of `sizes`: wide ones may reach beyond the end."""
@@ -79,13 +82,13 @@ class Way:
         Of the results only the positive part is written if `is_relu`.
         """
         p = self._plan(x.shape, out, 1)
-        arrays = (x.reshape(-1), _ordered(kernel, p), self._start(start), out.reshape(-1))
+        arrays = (x.reshape(-1), _ordered(kernel, p, out), self._start(start), out.reshape(-1))
         return p.blocks, self._writing(p, arrays, is_relu, blocks_of(len(x)))
 
     def writing_images(self, x: np.ndarray, kernel: np.ndarray, start: np.ndarray, out: np.ndarray) -> Task:
         """As `writing`, some images after the other, from what each part has in a row of `x`: (parts, images, …)."""
         p = self._plan(x.shape[1:], out[: x.shape[1]], -(-len(out) // x.shape[1]))
-        arrays = (Own(x.reshape(len(x), -1)), _ordered(kernel, p), self._start(start), Cut(out.reshape(-1)))
+        arrays = (Own(x.reshape(len(x), -1)), _ordered(kernel, p, out), self._start(start), Cut(out.reshape(-1)))
         return self._writing(p, arrays, False, IMAGES)
 
     def _writing(self, p: Plan, arrays: tuple[Any, ...], is_relu: bool, parts: Range) -> Task:
@@ -129,13 +132,15 @@ class Way:
         return _plan_of(self, x, out.shape, out.itemsize, times)
 
 
-def _ordered(kernel: np.ndarray, p: Plan) -> np.ndarray:
+def _ordered(kernel: np.ndarray, p: Plan, results: np.ndarray) -> np.ndarray:
     """The kernels' rows as the plan reads them, flat."""
-    if p.order is None:
-        return kernel.reshape(-1)
     rows = kernel.reshape(-1, kernel.shape[-1])
-    out = aligned_empty((p.order.size, rows.shape[1]), rows.dtype)
-    return rows.take(p.order, axis=0, out=out, mode="clip").reshape(-1)
+    if p.order is not None:
+        out = aligned_empty((p.order.size, rows.shape[1]), rows.dtype)
+        rows = rows.take(p.order, axis=0, out=out, mode="clip")
+    elif results.size >= ALIGNED * rows.shape[1] and rows.strides[0] % LINE == 0:
+        rows = aligned(rows)
+    return rows.reshape(-1)
 
 
 @functools.lru_cache(maxsize=256)
