@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...core.memory import aligned, aligned_empty
+from ...core.memory import LINE, aligned, aligned_empty
 from ..geometry import Ints, Phase, Slide
 from . import product
 from .jit import Loop, plain
@@ -17,6 +17,8 @@ from .plan import PIECES, Part, Plan, Shapes, of_adjoint, of_convolution, plan, 
 from .sharing import Task, run
 from .wide import Wide
 
+ALIGNED = 4096
+"""Positions from which it pays to copy a kernel to where its rows begin with cache lines."""
 IMAGES = (COUNT, 0, np.iinfo(np.intp).max)
 """What stands for a part's images among the arguments of a loop, and for all their blocks."""
 
@@ -29,6 +31,7 @@ class Job(NamedTuple):
         tables: Its arguments behind the arrays.
         images, blocks: How many there are.
         order: The rows of the kernel, as `Plan.order`.
+        results: How many numbers are written.
     """
 
     loop: Loop
@@ -37,14 +40,17 @@ class Job(NamedTuple):
     images: int
     blocks: int
     order: np.ndarray | None = None
+    results: int = 0
 
     def ordered(self, kernel: np.ndarray) -> np.ndarray:
         """The kernel's rows in the order in which they are multiplied, flat."""
-        if self.order is None:
-            return kernel.reshape(-1)
-        rows = kernel.reshape(-1, kernel.shape[-1])
-        out = aligned_empty((self.order.size, rows.shape[1]), rows.dtype)
-        return rows.take(self.order, axis=0, out=out, mode="clip").reshape(-1)
+        columns = kernel.shape[-1]
+        if self.order is not None:
+            out = aligned_empty((self.order.size, columns), kernel.dtype)
+            kernel = kernel.reshape(-1, columns).take(self.order, axis=0, out=out, mode="clip")
+        elif self.results >= ALIGNED * columns and columns * kernel.itemsize % LINE == 0:
+            kernel = aligned(kernel)
+        return kernel.reshape(-1)
 
     def run(self, arrays: tuple[Any, ...], parts: int, *rest: Any) -> None:
         """Do it in so many parts; `rest` are arguments behind the tables."""
@@ -95,7 +101,7 @@ class Way:
             w = np.concatenate([w[phase.taps].reshape(-1, *w.shape[-2:]) for phase in self.phases])
         elif self.phases:
             w = w[self.phases[0].taps]
-        return aligned(plain(w))
+        return plain(w)
 
     def room(self, sizes: Ints) -> Ints:
         """The sizes of what is written or added up for results of `sizes`: wide ones may reach beyond the end."""
@@ -108,7 +114,8 @@ class Way:
         """
         p = self._plan(x, out, dtype, pieces, times)
         tables = (*p[:-2], product.tile_shapes(dtype))
-        return Job(product.convolve, product.multiply_at.address(dtype), tables, x[0], p.blocks, p.order)
+        address, results = product.multiply_at.address(dtype), times * math.prod(out)
+        return Job(product.convolve, address, tables, x[0], p.blocks, p.order, results)
 
     def adding(self, x: Ints, g: Ints, dtype: np.dtype, pieces: int = PIECES) -> Job:
         """What adds the gradient in the kernel, flat, to a total; its arrays are input, cotangent and total."""
