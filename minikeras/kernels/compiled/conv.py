@@ -28,6 +28,7 @@ from .jit import FLOATS, plain
 from .packing import Cut, Own
 from .prepared import Adder, Way, Writer, is_of_sums
 from .product import floor_of
+from .reduction import add_rows
 from .sharing import Task, parts_of, run
 
 EVEN_CHANNELS, MOST_GAIN = 21, 2.5
@@ -182,46 +183,50 @@ def conv_gradients(
     dilation: Ints,
     groups: int = 1,
 ) -> Gradients:
-    """As `minikeras.kernels.conv_gradients`: behind relu some images at a time, whose cotangents stay in cache."""
+    """As `minikeras.kernels.conv_gradients`: some images at a time, whose cotangents stay in cache."""
     kernels, filters = (relu_grad, conv_input_grad, conv_kernel_grad), delta.shape[-1]
     steps = {"strides": strides, "padding": padding, "dilation": dilation, "groups": groups}
-    if y is None:
-        return one_by_one(kernels, (delta, x, w, y), needs, input_size, window, steps)
-    is_covered = all(_is_covered(y, array) for array in (delta, x, w) if array is not None)
-    step = max(CHUNK_BYTES // max(y[:1].nbytes, 1), 1)
-    is_unusual = groups > 1 or 0 in input_size or not is_covered or len(y) < 4 * step
-    slide = (strides, dilation, padding, 1, y.dtype, tiers.winograd())
+    is_covered = all(_is_covered(delta, array) for array in (y, x, w) if array is not None)
+    step, dtype = max(CHUNK_BYTES // max(delta[:1].nbytes, 1), 1), delta.dtype
+    is_unusual = groups > 1 or 0 in input_size or not is_covered or len(delta) < 4 * step
+    is_unusual = is_unusual or (y is None and not (needs[0] and needs[1]))
+    slide = (strides, dilation, padding, 1, dtype, tiers.winograd())
     forth: Way | None = None
     back: Way | None = None
     if not is_unusual and needs[0] and w is not None:
-        back = _adjoint(y.shape, (*input_size, w.shape[-2]), window, *slide).way
+        back = _adjoint(delta.shape, (*input_size, w.shape[-2]), window, *slide).way
         is_unusual = _is_of_whole_arrays(back, input_size) or _is_sparse(window, strides)
     if not is_unusual and needs[1] and x is not None:
-        add, how = _kernel_gradient(x.shape, y.shape, window, *slide)
+        add, how = _kernel_gradient(x.shape, delta.shape, window, *slide)
         forth = add.way
-        is_unusual = how != DIRECT or _is_of_whole_arrays(forth, y.shape[1:-1])
-    if is_unusual:
+        is_unusual = how != DIRECT or _is_of_whole_arrays(forth, delta.shape[1:-1])
+    if is_unusual or (y is None and isinstance(forth, winograd.Way)):  # which had rather transform more tiles at a time
         return one_by_one(kernels, (delta, x, w, y), needs, input_size, window, steps)
-    delta, y = plain(delta), plain(y)
-    parts = parts_of(len(y), 2 * y.size * math.prod(window))
-    g, sums = aligned_empty((parts, step, *y.shape[1:]), y.dtype), np.zeros((parts, filters))
-    own = Own(g.reshape(parts, -1))
-    tasks: list[Task] = [(pass_and_sum, (Cut(delta.reshape(-1)), Cut(y.reshape(-1)), own, Own(sums)))]
+    delta, parts = plain(delta), parts_of(len(delta), 2 * delta.size * math.prod(window))
+    some, sums = (step, *delta.shape[1:]), np.zeros((parts, filters))
+    tasks: list[Task] = []
+    g: Cut | Own = Cut(delta.reshape(-1))
+    if y is not None:
+        masked = Own(aligned_empty((parts, *some), dtype).reshape(parts, -1))
+        tasks.append((pass_and_sum, (g, Cut(plain(y).reshape(-1)), masked, Own(sums))))
+        g = masked
+    elif needs[2]:
+        tasks.append((add_rows, (g, Own(sums))))
     dx = dw = None
     if back is not None and w is not None:
         kernel = back.arranged(transposed_kernel(w))
-        dx = aligned_empty((len(y), *input_size, w.shape[-2]), w.dtype)
-        job = back.writing(g.shape[1:], dx[:step].shape, y.dtype, pieces=1, times=-(-len(y) // step))
-        arrays = (own, job.ordered(kernel), back.start(np.zeros(w.shape[-2], w.dtype)), Cut(dx.reshape(-1)))
-        tasks.append(job.task(arrays, floor_of(y.dtype, False), *IMAGES))
+        dx = aligned_empty((len(delta), *input_size, w.shape[-2]), dtype)
+        job = back.writing(some, dx[:step].shape, dtype, pieces=1, times=-(-len(dx) // step))
+        arrays = (g, job.ordered(kernel), back.start(np.zeros(w.shape[-2], dtype)), Cut(dx.reshape(-1)))
+        tasks.append(job.task(arrays, floor_of(dtype, False), *IMAGES))
     if forth is not None and x is not None:
-        job = forth.adding(x[:step].shape, g.shape[1:], y.dtype, pieces=1)
-        totals = np.zeros((parts, forth.total_size(x.shape, y.shape, y.dtype)), y.dtype)
-        tasks.append(job.task((Cut(plain(x).reshape(-1)), own, Own(totals)), *IMAGES))
-    run(tasks, len(y), parts, step)
+        job = forth.adding(x[:step].shape, some, dtype, pieces=1)
+        totals = np.zeros((parts, forth.total_size(x.shape, delta.shape, dtype)), dtype)
+        tasks.append(job.task((Cut(plain(x).reshape(-1)), g, Own(totals)), *IMAGES))
+    run(tasks, len(delta), parts, step)
     if forth is not None and x is not None:
         dw = forth.kernel_gradient(totals.sum(axis=0), filters).reshape(*window, x.shape[-1], filters)
-    return dx, dw, sums.sum(axis=0).astype(y.dtype) if needs[2] else None
+    return dx, dw, sums.sum(axis=0).astype(dtype) if needs[2] else None
 
 
 # ---------------------------------------------------------------------- the choice
