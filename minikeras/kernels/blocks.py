@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..core.threads import is_shared, spread
-from .geometry import Ints, Padding, Slide, window_span
+from .geometry import Ints, Slide, window_span
 
 BLOCK_BYTES = 1 << 20
 """What a block's temporary arrays may take: about half of a core's second-level cache."""
@@ -146,21 +146,10 @@ def input_blocks(
         if buffer is None:  # no later block is larger
             extent = (rows.stop - rows.start - 1) * slide.strides[0] + window_span(slide.window[0], slide.dilation[0])
             rest = [n + lo + hi for n, (lo, hi) in zip(x.shape[2:-1], slide.padding[1:], strict=True)]
-            buffer = np.empty((images.stop - images.start, split, extent, *rest, channels), x.dtype)
-            _clear_borders(buffer, x.shape[2:-1], slide.padding[1:])
+            buffer = np.zeros((images.stop - images.start, split, extent, *rest, channels), x.dtype)
         part = buffer[: images.stop - images.start]
         _fill(part, source[images], rows.start * slide.strides[0], slide)
         yield (images, rows), part
-
-
-def _clear_borders(buffer: np.ndarray, lengths: Ints, padding: Padding) -> None:
-    """Zero what pads the spatial axes behind the first in a buffer (images, split, rows, *padded lengths, channels)."""
-    for axis, (length, (lo, hi)) in enumerate(zip(lengths, padding, strict=True), start=3):
-        before = (slice(None),) * axis
-        if lo:
-            buffer[(*before, slice(0, lo))] = 0
-        if hi:
-            buffer[(*before, slice(lo + length, None))] = 0
 
 
 def _fill(part: np.ndarray, x: np.ndarray, start: int, slide: Slide) -> None:

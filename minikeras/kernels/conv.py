@@ -197,7 +197,7 @@ def effort(results: int, depth: int, filters: int) -> int:
 
 def _without_gaps(x: np.ndarray, slide: Slide) -> tuple[np.ndarray, Slide]:
     """A view of `x` without what a window of one element steps over, and how that slides there."""
-    if math.prod(slide.window) > 1 or slide.is_padded:
+    if math.prod(slide.window) > 1 or max(slide.strides) == 1 or slide.is_padded:
         return x, slide
     reads = tuple(slice(None, None, stride) for stride in slide.strides)
     return x[(slice(None), *reads)], slide._replace(strides=(1,) * len(reads))
@@ -225,9 +225,10 @@ def _way(
     if groups == 1 and winograd.suits(x, w, sizes, slide, (channels, filters)):
         kernel = winograd.transformed_kernel(w)
         return lambda x, out: winograd.convolve(x, kernel, bias, out, slide, activation)
-    if groups == 1 and not lowers_by_tap(sizes, slide, channels) and shifted.suits(sizes, slide, channels, filters):
+    by_tap = lowers_by_tap(sizes, slide, channels)
+    if groups == 1 and not by_tap and shifted.suits(sizes, slide, channels, filters):
         return lambda x, out: shifted.convolve(x, w, bias, out, slide, activation)
-    by = _convolve_by_tap if lowers_by_tap(sizes, slide, channels) else _convolve_by_position
+    by = _convolve_by_tap if by_tap else _convolve_by_position
     return lambda x, out: by(x, w, bias, out, slide, groups, activation)
 
 

@@ -21,8 +21,10 @@ from .product import product_of_rows, sum_of_outer_products
 
 def suits(sizes: Ints, slide: Slide, channels: int, filters: int) -> bool:
     """Whether the window is of that kind, moves by one, and the products are worth more than their sums."""
-    is_line = math.prod(slide.window[1:]) == 1 and not any(map(any, slide.padding[1:]))
-    return is_line and all(s == 1 for s in slide.strides) and lowers_rowwise(sizes, slide, channels, filters)
+    window, strides, _, padding = slide
+    if window[0] == 1 or math.prod(window[1:]) > 1 or max(strides) > 1 or any(map(any, padding[1:])):
+        return False
+    return lowers_rowwise(sizes, slide, channels, filters)
 
 
 def convolve(
