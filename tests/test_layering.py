@@ -28,8 +28,8 @@ HOUSE = """
     kernels.compiled.exponential kernels.compiled.entropy kernels.compiled.axes
     kernels.compiled.product kernels.compiled.matmul kernels.compiled.wide kernels.compiled.edges kernels.compiled.plan
     kernels.compiled.indirect kernels.compiled.winograd kernels.compiled.prepared kernels.compiled.activation
-    kernels.compiled.conv
-    kernels.compiled.reduction kernels.compiled.runs kernels.compiled.pool kernels.compiled.steps
+    kernels.compiled.reduction kernels.compiled.conv
+    kernels.compiled.runs kernels.compiled.pool kernels.compiled.steps
     kernels.compiled.normalization kernels.compiled.resize kernels.compiled.squashing kernels.compiled kernels
 
     ops.elementwise ops.shape ops.reduce ops.epilogue ops.linalg ops.windows ops.conv ops.pool ops.resize ops.nn

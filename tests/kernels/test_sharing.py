@@ -141,10 +141,12 @@ def test_a_forked_child_shares_with_helpers_of_its_own(number):
         ((9, 11), (3, 2), (2, 1), ((1, 0), (1, 0)), 5, 3),
         ((30,), (4,), (1,), ((3, 0),), 3, 300),
         ((5, 6, 7), (3, 3, 3), (1, 1, 1), ((0, 0),) * 3, 4, 8),
+        ((8, 7), (1, 1), (1, 1), ((0, 0),) * 2, 40, 24),
     ],
 )
-def test_gradients_behind_relu_are_those_of_one_kernel_after_the_other(
-    number, monkeypatch, dtype, lengths, window, strides, padding, channels, filters
+@pytest.mark.parametrize("is_relu", [True, False])
+def test_gradients_of_some_images_at_a_time_are_those_of_one_kernel_after_the_other(
+    number, monkeypatch, is_relu, dtype, lengths, window, strides, padding, channels, filters
 ):
     monkeypatch.setattr(sharing, "WORTHWHILE", 1)
     rng = np.random.default_rng(3)
@@ -152,13 +154,15 @@ def test_gradients_behind_relu_are_those_of_one_kernel_after_the_other(
     x, w = rng.standard_normal((9, *lengths, channels)), rng.standard_normal((*window, channels, filters))
     delta, y = rng.standard_normal((2, 9, *sizes, filters))
     arrays = [array.astype(dtype) for array in (delta, x, w, y)]
+    if not is_relu:
+        arrays[3] = None
     options = {"input_size": lengths, "window": window, "strides": strides, "padding": padding}
     options |= {"dilation": (1,) * len(window)}
     expected = gradients.conv_gradients(*arrays, needs=(True, True, True), **options)
     tolerance = 2e-4 if dtype == "float32" else 1e-10
     for images in (1, 2):
-        monkeypatch.setattr(CONV, "CHUNK_BYTES", images * arrays[3][:1].nbytes)
-        for needs in ((True, True, True), (False, True, False), (True, False, True)):
+        monkeypatch.setattr(CONV, "CHUNK_BYTES", images * arrays[0][:1].nbytes)
+        for needs in ((True, True, True), (False, True, False), (True, False, True), (True, True, False)):
             found = CONV.conv_gradients(*arrays, needs=needs, **options)
             for need, ours, theirs in zip(needs, found, expected, strict=True):
                 assert (ours is not None) == need
