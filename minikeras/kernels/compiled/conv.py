@@ -41,7 +41,10 @@ DIRECT, EXCHANGED, BY_FILTER = "direct", "exchanged", "by filter"
 """A kernel's gradient: the input's windows for each element of the cotangent; the cotangent moved over the input, so
 that vectors hold channels; or channel by channel for each filter."""
 SPARSE = 16
-"""Phases of the strides per tap of the window from which nearly all have none, so that NumPy's way is faster."""
+"""Phases of the strides per tap of the window, or results per position of the cotangent, from which nearly all that an
+adjoint reads is zero, so that NumPy's way is faster."""
+TAP_PRODUCTS = 600_000
+"""Products in whose time NumPy adds up what one tap gives."""
 CHUNK_BYTES = 1 << 18
 """What the cotangents of some images take that stay in cache until all gradients have been computed from them."""
 
@@ -83,20 +86,20 @@ def conv_input_grad(
 ) -> np.ndarray:
     """As `minikeras.kernels.conv_input_grad`."""
     steps: dict[str, Any] = {"strides": strides, "padding": padding, "dilation": dilation}
-    if not _is_covered(g, w, bias) or 0 in input_size or _is_sparse(w.shape[:-2], strides):
+    is_depthwise, write = groups > 1 == w.shape[-2], None
+    if _is_covered(g, w, bias) and 0 not in input_size and not is_depthwise:
+        result = (*input_size, w.shape[-2] * groups)
+        write = _adjoint(g.shape, result, w.shape[:-2], strides, dilation, padding, groups, g.dtype, tiers.winograd())
+    if write is not None:
+        return write(g, transposed_kernel(w, groups), bias, activation)
+    if not is_depthwise:
         return by_numpy.conv_input_grad(
             g, w, bias, input_size=input_size, **steps, groups=groups, activation=activation
         )
-    if groups > 1 == w.shape[-2]:
-        w = w.reshape(*w.shape[:-2], groups, -1)
-        out = depthwise_input_grad(g, w, input_size=input_size, **steps)
-        add_bias_and_activate(out, bias, activation)
-        return out
-    write = _adjoint(
-        g.shape, (*input_size, w.shape[-2] * groups), w.shape[:-2], strides, dilation, padding, groups, g.dtype,
-        tiers.winograd(),
-    )  # fmt: skip
-    return write(g, transposed_kernel(w, groups), bias, activation)
+    w = w.reshape(*w.shape[:-2], groups, -1)
+    out = depthwise_input_grad(g, w, input_size=input_size, **steps)
+    add_bias_and_activate(out, bias, activation)
+    return out
 
 
 def conv_kernel_grad(
@@ -194,8 +197,9 @@ def conv_gradients(
     forth: Way | None = None
     back: Way | None = None
     if not is_unusual and needs[0] and w is not None:
-        back = _adjoint(delta.shape, (*input_size, w.shape[-2]), window, *slide).way
-        is_unusual = _is_of_whole_arrays(back, input_size) or _is_sparse(window, strides)
+        write = _adjoint(delta.shape, (*input_size, w.shape[-2]), window, *slide)
+        back = None if write is None else write.way
+        is_unusual = back is None or _is_of_whole_arrays(back, input_size)
     if not is_unusual and needs[1] and x is not None:
         add, how = _kernel_gradient(x.shape, delta.shape, window, *slide)
         forth = add.way
@@ -239,9 +243,14 @@ def _is_covered(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None) ->
     return bias is None or (bias.dtype == dtype and bias.size > 0)
 
 
-def _is_sparse(window: Ints, strides: Ints) -> bool:
-    """Whether nearly all phases of the adjoint are zeros."""
-    return math.prod(strides) > SPARSE * math.prod(window)
+def _is_sparse(g: Ints, result: Ints, slide: Slide, groups: int, dtype: np.dtype) -> bool:
+    """Whether too much of what an adjoint reads is zero: of `g` (N, *sizes, F), for `result` (*input_size, C)."""
+    if math.prod(slide.strides) > SPARSE * math.prod(slide.window):
+        return True
+    results, channels = math.prod(result[:-1]), max(result[-1], int(product.tile_shapes(dtype)[0]))
+    if groups > 1 or max(slide.strides) > 1 or results < SPARSE * math.prod(g[1:-1]):
+        return False
+    return g[0] * results * g[-1] * channels > TAP_PRODUCTS
 
 
 def _suits_winograd(images: int, sizes: Ints, slide: Slide, channels: Ints, groups: int) -> bool:
@@ -287,9 +296,14 @@ def _convolution(
 def _adjoint(
     g: Ints, result: Ints, window: Ints, strides: Ints, dilation: Ints, padding: Padding, groups: int,
     dtype: np.dtype, winograd_: bool,
-) -> Writer:  # fmt: skip
-    """What computes the adjoint of a convolution, of the reversed kernel: `result` (*sizes, C) for each image."""
+) -> Writer | None:  # fmt: skip
+    """What computes the adjoint of a convolution, of the reversed kernel: `result` (*sizes, C) for each image.
+
+    None where NumPy's way is faster.
+    """
     slide, input_size, channels = Slide(window, strides, dilation, padding), result[:-1], result[-1]
+    if _is_sparse(g, result, slide, groups, dtype):
+        return None
     way: Way
     if winograd_ and _suits_winograd(g[0], input_size, slide, (channels, g[-1]), groups):
         way = winograd.Way(mirrored_padding(slide))
