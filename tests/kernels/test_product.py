@@ -87,6 +87,17 @@ def test_positions_beyond_the_padding_of_a_gradient_are_zero():
     np.testing.assert_array_equal(dx, expected)
 
 
+def test_where_nearly_all_that_an_adjoint_reads_is_zero_numpy_adds_up_the_taps():
+    conv = sys.modules["minikeras.kernels.compiled.conv"]
+    for x, window, filters, dilation in (((8, 7, 7, 64), (7, 7), 64, 1), ((2, 9, 12, 10, 3), (5, 5, 5), 128, 2)):
+        ones, rank = (1,) * len(window), len(window)
+        sizes = [n - dilation * (k - 1) for n, k in zip(x[1:-1], window, strict=True)]
+        slide = (window, ones, (dilation,) * rank, ((0, 0),) * rank, 1, np.dtype("float32"), False)
+        assert conv._adjoint((x[0], *sizes, filters), x[1:], *slide) is None
+        assert conv._adjoint((1, *x[1:-1], 4), (*x[1:-1], 4), ones, *slide[1:]) is not None
+        assert_convolves(x, window, filters, padding=0, dilation=dilation, dtype=np.float32)
+
+
 MARGIN = 256
 
 
