@@ -367,7 +367,7 @@ class Layer(Recorded, Attaching, Measured, AbsentFromLayers, Configurable):
         return [(shapes, dtype)] if is_shape(shapes) else tuple([(shape, dtype) for shape in shapes])
 
     def _cast(self, inputs: Any) -> Any:
-        if isinstance(inputs, Tensor) and inputs.data.dtype is _dtype_named(self.dtype):
+        if isinstance(inputs, Tensor) and not inputs.symbolic and inputs.data.dtype is _dtype_named(self.dtype):
             return inputs
         has_weights = bool(self._trainable_weights or self._non_trainable_weights)
         if not (has_weights or self.casts_integers):
